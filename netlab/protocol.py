@@ -1,0 +1,467 @@
+"""Bytes <-> meaning: the subset of HTTP/1.1 that this server speaks.
+
+No sockets, no clocks, no state: every function here takes bytes and returns
+values.  A second version over uint8 arrays is held against this one by test, so
+the rules are total and lean on no kindness of Python (`int(b' 5')`, `int('1_0')`).
+
+A *head* is the request line and the header lines, each ended by CR LF, then an
+empty line.  Empty lines before it are skipped but counted.  Only the first
+HEAD_LIMIT bytes from `at` are ever looked at: they are the *window*.
+
+What decides, in this order; within a step the order of FAULTS below, from the top:
+
+  step  judged                      when it can be known       verdicts
+  1     the request line            its CR LF is there (*)     400 505 405 501
+  2     each header line, in turn   its CR LF is there (*)     400 431 (one too many)
+  3     the window                  more than HEAD_LIMIT       431 (no end in it)
+                                    bytes, and 1, 2 are silent
+  4     the headers together        the empty line is there    400 411 413
+  5     the path                    after 4                    404 200
+  (*)   earlier for a first byte that begins no method, and for a CR or LF that is
+        not part of a CR LF: these need not wait for the end of their line.
+
+A verdict reads nothing behind the point where it is known, so it is the same
+however the bytes were split: a prefix gives None or the final verdict.  Hence 400
+against 431: what is wrong inside the window wins, the limit speaks when nothing is.
+The price: a head that drips in is read again on every call (at most 8 KiB of it),
+and a refusal may come while the client still writes: whoever closes should drain.
+
+  request line   method SP target SP version; one space each, case counts everywhere
+  version        "HTTP/" digit "." digit, else 400; not 1.0 or 1.1: 505
+  target         "/..." or "http://host..." (scheme in any case, host not empty; it
+                 is not compared with Host); bytes 0x21-0x7e without "#", else 400
+  path           the target without host and "?..."; percent signs are not decoded
+  N              1 to 9 digits, leading zeros allowed; above the limit 400, else 404
+  header         token ":" value; spaces and tabs around the value do not count;
+                 bytes in the value: HTAB, 0x20-0x7e, 0x80-0xff
+                 a repeated header counts as one, its values joined by commas
+  Host           required in 1.1; any value without a comma, also an empty one
+  Content-Length digits alone, so that a list or a second line is 400; 0 is no body
+  Connection     a comma list, in any case; `close` beats `keep-alive`
+
+A 404 is an answer and keeps the connection; every other error ends it, and then
+nothing counts as consumed (size 0).  No Date is sent: there is no clock here.
+"""
+
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import NamedTuple
+
+HEAD_LIMIT = 8192  # bytes; what nginx and Apache allow a line, here for the whole head
+HEADER_COUNT_LIMIT = 100  # Apache's default; our own client sends one or two
+SPIN_LIMIT_US = 100_000  # one request may hold a worker 0.1 s, not freeze a run
+BYTES_LIMIT = 8 * 1024 * 1024  # twice Linux's largest default send buffer (4 MiB)
+FILLER = bytes(range(0x21, 0x61)) * 1024  # 64 KiB, the loopback's MTU
+DIGITS_LIMIT = 9  # any such number fits in 32 bits; both limits above have fewer
+LENGTH_DIGITS_LIMIT = 15  # a length the client reads back: exact even as a float
+
+CRLF = b"\r\n"
+HEAD_END = b"\r\n\r\n"
+TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+OPENING = TOKEN + b"\r"  # CR may open an empty line; the next byte tells
+Buffer = bytes | bytearray
+
+
+class Route(IntEnum):
+    """What is asked for."""
+
+    ROOT = 0
+    SPIN = 1
+    BYTES = 2
+    MISSING = 3
+
+
+# Plain names: reading a member off an Enum class costs 50 ns more in Python 3.11.
+BYTES, MISSING = Route.BYTES, Route.MISSING
+
+
+class Fault(NamedTuple):
+    """A verdict other than 200: its status, and the text sent with it."""
+
+    status: int
+    reason: bytes
+
+
+# The order is the precedence within a step.  Step 1:
+OPENING_BYTE = Fault(400, b"the first byte cannot begin a method")
+STRAY_END = Fault(400, b"CR and LF are only allowed together, at the end of a line")
+LINE_SHAPE = Fault(400, b"a request line is method, target, version, one space each")
+METHOD_BYTE = Fault(400, b"the method is not a token")
+TARGET_BYTE = Fault(400, b"the target is empty or has a byte that is not allowed")
+VERSION_SHAPE = Fault(400, b"the version is not HTTP/digit.digit")
+VERSION_OTHER = Fault(505, b"only HTTP/1.0 and HTTP/1.1 are spoken")
+METHOD_OTHER = Fault(405, b"only GET and HEAD are allowed")
+METHOD_UNKNOWN = Fault(501, b"the method is unknown")
+TARGET_SHAPE = Fault(400, b"the target is neither /path nor http://host/path")
+SPIN_TOO_LONG = Fault(400, b"/spin/N: N is at most %d microseconds" % SPIN_LIMIT_US)
+BYTES_TOO_MANY = Fault(400, b"/bytes/N: N is at most %d bytes" % BYTES_LIMIT)
+# Step 2, after STRAY_END:
+HEADERS_TOO_MANY = Fault(431, b"at most %d headers" % HEADER_COUNT_LIMIT)
+HEADER_FOLDED = Fault(400, b"a header may not continue on a second line")
+HEADER_NAME = Fault(400, b"a header is name: value, and its name a token")
+HEADER_VALUE = Fault(400, b"a header's value has a control byte")
+# Step 3:
+HEAD_TOO_LONG = Fault(431, b"the head has at most %d bytes" % HEAD_LIMIT)
+# Step 4:
+HOST_COUNT = Fault(400, b"Host is required once")
+LENGTH_SHAPE = Fault(400, b"Content-Length is not one number")
+LENGTH_AND_CODING = Fault(400, b"both Content-Length and Transfer-Encoding")
+BODY_CODED = Fault(411, b"no request body is accepted, and none of unknown length")
+BODY_TOO_LARGE = Fault(413, b"no request body is accepted")
+# Step 5:
+PATH_MISSING = Fault(404, b"there are /, /spin/N and /bytes/N")
+
+
+class Request(NamedTuple):
+    """One request, or the refusal of it; `size` bytes of the input are consumed."""
+
+    status: int  # 200, 404 or the refusal
+    route: Route
+    argument: int  # microseconds (SPIN) or bytes (BYTES), else 0
+    head_only: bool
+    keep_alive: bool
+    minor: int  # HTTP/1.minor; 1 in a refusal
+    size: int  # bytes, with the empty lines before the head; 0 in a refusal
+    reason: bytes
+
+
+class _Refused(Exception):
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+
+
+def _changing(allowed: Iterable[int]) -> bytes:
+    """A table for `bytes.translate` that changes exactly the bytes not allowed."""
+    kept = set(allowed)
+    return bytes(byte if byte in kept else byte ^ 0xFF for byte in range(256))
+
+
+# text.translate(table) == text asks "only allowed bytes?" in one pass, with no copy.
+TOKEN_TABLE = _changing(TOKEN)
+TARGET_TABLE = _changing(set(range(0x21, 0x7F)) - set(b"#"))
+LINE_TABLE = _changing({0x09, *range(0x20, 0x7F), *range(0x80, 0x100)})
+
+SERVED = {b"GET": False, b"HEAD": True}  # method -> head_only
+KNOWN = {b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"CONNECT", b"TRACE"}
+MINORS = {b"HTTP/1.0": 0, b"HTTP/1.1": 1}
+AT_ROOT = (Route.ROOT, 0)
+COMMA, QUERY = b",?"  # as numbers: `number in bytes` is ten times as fast as bytes
+NOWHERE = (MISSING, 0)
+COUNTED = {
+    b"/spin": (Route.SPIN, SPIN_LIMIT_US, SPIN_TOO_LONG),
+    b"/bytes": (Route.BYTES, BYTES_LIMIT, BYTES_TOO_MANY),
+}
+WANTED = {b"host", b"content-length", b"transfer-encoding", b"connection"}
+
+
+def read_request(data: Buffer, at: int = 0) -> Request | None:
+    """Read the request that begins at `at`; None: incomplete, and not wrong so far."""
+    stop = at + HEAD_LIMIT
+    first = at
+    while data[first : first + 2] == CRLF and first + 2 <= stop:
+        first += 2
+    end = data.find(HEAD_END, first, stop)
+    try:
+        if end < 0:
+            return _read_part(bytes(data[first:stop]), len(data) > stop)
+        return _read_head(bytes(data[first:end]).split(CRLF), end + 4 - at)
+    except _Refused as refused:
+        status, reason = refused.fault
+        head_only = data.startswith(b"HEAD ", first, stop)
+        return Request(status, MISSING, 0, head_only, False, 1, 0, reason)
+
+
+def _read_part(window: bytes, full: bool) -> None:
+    """Judge by the same rules what is there of an unfinished head."""
+    *lines, rest = window.split(CRLF)
+    if lines:
+        _read_line(lines[0])
+        _read_headers(lines)
+    elif rest[:1] not in OPENING:
+        raise _Refused(OPENING_BYTE)
+    if _has_stray(rest.removesuffix(b"\r")):
+        raise _Refused(STRAY_END)
+    if full:
+        raise _Refused(HEAD_TOO_LONG)
+
+
+def _has_stray(line: bytes) -> bool:
+    return b"\r" in line or b"\n" in line
+
+
+def _read_head(lines: list[bytes], size: int) -> Request:
+    head_only, (route, argument), minor = _read_line(lines[0])
+    found = _read_headers(lines)
+    host = found.pop(b"host", None)
+    if (host is None and minor == 1) or (host and COMMA in host):
+        raise _Refused(HOST_COUNT)
+    keep_alive = minor == 1
+    if found:  # seldom: a plain GET has Host alone
+        _refuse_body(found)
+        keep_alive = _keeps(found.get(b"connection", b""), minor)
+    status, reason = PATH_MISSING if route is MISSING else (200, b"")
+    fields = (status, route, argument, head_only, keep_alive, minor, size, reason)
+    return tuple.__new__(Request, fields)  # Request(*fields), in half its time
+
+
+def _read_line(line: bytes) -> tuple[bool, tuple[Route, int], int]:
+    # Ask only whether all is well; which rule is broken first is worked out when not.
+    parts = line.split(b" ")
+    if len(parts) != 3:
+        raise _Refused(_blame_line(line))
+    method, target, version = parts
+    if (
+        method not in SERVED
+        or version not in MINORS
+        or not target
+        or target.translate(TARGET_TABLE) != target
+    ):
+        raise _Refused(_blame_line(line))
+    return SERVED[method], _find_route(target), MINORS[version]
+
+
+def _blame_line(line: bytes) -> Fault:
+    parts = line.split(b" ")
+    method, target, version = parts if len(parts) == 3 else (b"", b"", b"")
+    broken = (
+        (line[:1] not in OPENING, OPENING_BYTE),
+        (_has_stray(line), STRAY_END),
+        (len(parts) != 3, LINE_SHAPE),
+        (method.translate(TOKEN_TABLE) != method, METHOD_BYTE),
+        (not target or target.translate(TARGET_TABLE) != target, TARGET_BYTE),
+        (not _is_version(version), VERSION_SHAPE),
+        (version not in MINORS, VERSION_OTHER),
+        (method in KNOWN, METHOD_OTHER),
+    )
+    return next((fault for wrong, fault in broken if wrong), METHOD_UNKNOWN)
+
+
+def _is_version(text: bytes) -> bool:
+    shaped = len(text) == 8 and text.startswith(b"HTTP/") and text[6:7] == b"."
+    return shaped and text[5:6].isdigit() and text[7:8].isdigit()
+
+
+def _find_route(target: bytes) -> tuple[Route, int]:
+    path = target.partition(b"?")[0] if QUERY in target else target
+    if path[:1] != b"/":
+        path = _path_of_absolute(path)
+    if path == b"/":
+        return AT_ROOT
+    prefix, _, digits = path.rpartition(b"/")
+    if prefix not in COUNTED or len(digits) > DIGITS_LIMIT or not digits.isdigit():
+        return NOWHERE
+    route, limit, fault = COUNTED[prefix]
+    argument = int(digits)
+    if argument > limit:
+        raise _Refused(fault)
+    return route, argument
+
+
+def _path_of_absolute(target: bytes) -> bytes:
+    host, _, rest = target[7:].partition(b"/")
+    if target[:7].lower() != b"http://" or not host:
+        raise _Refused(TARGET_SHAPE)
+    return b"/" + rest
+
+
+def _read_headers(lines: list[bytes]) -> dict[bytes, bytes]:
+    """Check the lines after the first, and gather the values of the WANTED ones."""
+    found: dict[bytes, bytes] = {}
+    for line in lines[1 : HEADER_COUNT_LIMIT + 1]:
+        name, colon, value = line.partition(b":")
+        if (
+            not name
+            or not colon
+            or name.translate(TOKEN_TABLE) != name
+            or line.translate(LINE_TABLE) != line
+        ):
+            raise _Refused(_blame_header(line, name))
+        name = name.lower()
+        if name in WANTED:
+            found[name] = found[name] + b"," + value if name in found else value
+    if len(lines) > HEADER_COUNT_LIMIT + 1:
+        stray = _has_stray(lines[HEADER_COUNT_LIMIT + 1])
+        raise _Refused(STRAY_END if stray else HEADERS_TOO_MANY)
+    return found
+
+
+def _blame_header(line: bytes, name: bytes) -> Fault:
+    if _has_stray(line):
+        return STRAY_END
+    if line.startswith((b" ", b"\t")):
+        return HEADER_FOLDED
+    if b":" in line and name and name.translate(TOKEN_TABLE) == name:
+        return HEADER_VALUE
+    return HEADER_NAME
+
+
+def _refuse_body(found: dict[bytes, bytes]) -> None:
+    length = found.get(b"content-length", b"0").strip(b" \t")
+    coded = b"transfer-encoding" in found
+    broken = (
+        (not length.isdigit(), LENGTH_SHAPE),
+        (coded and b"content-length" in found, LENGTH_AND_CODING),
+        (coded, BODY_CODED),
+        (length.strip(b"0") != b"", BODY_TOO_LARGE),  # no int(): it may be 8000 digits
+    )
+    for wrong, fault in broken:
+        if wrong:
+            raise _Refused(fault)
+
+
+def _keeps(connection: bytes, minor: int) -> bool:
+    if not connection:
+        return minor == 1
+    tokens = [token.strip(b" \t") for token in connection.lower().split(b",")]
+    return b"close" not in tokens and (minor == 1 or b"keep-alive" in tokens)
+
+
+PHRASES = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    411: "Length Required",
+    413: "Content Too Large",
+    431: "Request Header Fields Too Large",
+    501: "Not Implemented",
+    505: "HTTP Version Not Supported",
+}
+JSON = "application/json"
+TEXT = "text/plain; charset=us-ascii"
+OCTETS = "application/octet-stream"
+EXTRA = {405: "Allow: GET, HEAD\r\n"}
+CONNECTION = {  # by keep_alive, then by minor
+    False: ("Connection: close\r\n", "Connection: close\r\n"),
+    True: ("Connection: keep-alive\r\n", ""),
+}
+
+
+def answer(
+    request: Request, *, worker: int, tid: int, cpu: int, accepts: int
+) -> tuple[bytes, int]:
+    """The bytes to send first, and how many bytes of FILLER, repeated, to send after.
+
+    A body of at most one FILLER is in the bytes; a longer one is owed as a whole.
+    """
+    if request.route is BYTES:
+        return _answer_bytes(request, worker, cpu)
+    if request.status == 200:
+        kind = JSON
+        body = (
+            f'{{"worker": {worker}, "tid": {tid}, "cpu": {cpu}, "accepts": {accepts}}}'
+        )
+    else:
+        kind, body = TEXT, request.reason.decode("ascii")
+    head = _write_head(request, kind, len(body) + 1, worker, cpu)
+    return (head if request.head_only else f"{head}{body}\n").encode("ascii"), 0
+
+
+def _answer_bytes(request: Request, worker: int, cpu: int) -> tuple[bytes, int]:
+    count = request.argument
+    head = _write_head(request, OCTETS, count, worker, cpu).encode("ascii")
+    if request.head_only:
+        return head, 0
+    return (head + FILLER[:count], 0) if count <= len(FILLER) else (head, count)
+
+
+def _write_head(request: Request, kind: str, length: int, worker: int, cpu: int) -> str:
+    status, _, _, _, keep_alive, minor, _, _ = request
+    return (
+        f"HTTP/1.1 {status} {PHRASES[status]}\r\nContent-Type: {kind}\r\n"
+        f"Content-Length: {length}\r\nX-Netlab-Worker: {worker}\r\n"
+        f"X-Netlab-Cpu: {cpu}\r\n{EXTRA.get(status, '')}"
+        f"{CONNECTION[keep_alive][minor]}\r\n"
+    )
+
+
+class ProtocolError(ValueError):
+    """An answer that cannot be read; the text shows the bytes that were seen."""
+
+
+class Answer(NamedTuple):
+    """One answer, as the client counts it."""
+
+    status: int
+    worker: int  # -1: the server does not say
+    cpu: int  # -1: the server does not say
+    size: int  # bytes, head and body
+    keep_alive: bool
+
+
+SOUGHT = WANTED | {b"x-netlab-worker", b"x-netlab-cpu"}
+STATUS_MARGINS = {b"  ", b" \r"}  # before and behind the three digits
+UNSAID = b"-1"  # what our own server says of a CPU it does not know
+
+
+def write_request(path: str, host: str, *, keep_alive: bool = True) -> bytes:
+    """A GET for `path` ("/spin/20") at `host` ("127.0.0.1:8080"), as HTTP/1.1."""
+    for text in (path, host):
+        sent = text.encode()
+        if sent.translate(TARGET_TABLE) != sent:
+            raise ValueError(f"{text!r}: send visible ASCII only, without '#'")
+    if not path.startswith("/"):
+        raise ValueError(f"path {path!r}: it must begin with '/'")
+    close = "" if keep_alive else "Connection: close\r\n"
+    return f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{close}\r\n".encode("ascii")
+
+
+def read_answer(data: Buffer, at: int = 0) -> Answer | None:
+    """The answer that begins at `at`, once all its bytes are there; else None."""
+    read = answer_head(data, at)
+    if read is None or len(data) - at < read[0].size:
+        return None
+    return read[0]
+
+
+def answer_head(data: Buffer, at: int = 0) -> tuple[Answer, int] | None:
+    """The answer whose head is there, and the head's size in bytes; else None.
+
+    The body may still be under way: count its bytes, do not keep or scan them.
+    To a HEAD request there is none, whatever `size` says: use the head's size.
+    Raises ProtocolError if the head is malformed or does not give the length.
+    """
+    stop = at + HEAD_LIMIT
+    end = data.find(HEAD_END, at, stop)
+    if end < 0:
+        _check_answer_part(bytes(data[at:stop]), len(data) > stop)
+        return None
+    head = bytes(data[at:end])
+    minor, status = MINORS.get(head[:8]), head[9:12]
+    if minor is None or not status.isdigit() or head[8:13:4] not in STATUS_MARGINS:
+        raise ProtocolError(f"not a status line of HTTP/1.x: {head[:40]!r}")
+    found = _seek_headers(head.lower().split(CRLF))
+    length = _number(found.get(b"content-length", UNSAID))
+    if length < 0 or b"transfer-encoding" in found:
+        raise ProtocolError(f"Content-Length must give the length: {head!r}")
+    worker = _number(found.get(b"x-netlab-worker", UNSAID))
+    cpu = _number(found.get(b"x-netlab-cpu", UNSAID))
+    keep_alive = _keeps(found.get(b"connection", b""), minor)
+    size = end + 4 - at
+    return Answer(int(status), worker, cpu, size + length, keep_alive), size
+
+
+def _seek_headers(lines: list[bytes]) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    for line in lines:
+        name, _, value = line.partition(b":")
+        if name in SOUGHT:
+            found[name] = value if name not in found else found[name] + b"," + value
+    return found
+
+
+def _check_answer_part(window: bytes, full: bool) -> None:
+    begin = b"HTTP/1."
+    if window[: len(begin)] != begin[: len(window)]:
+        raise ProtocolError(f"not an answer of HTTP/1.x: {window[:40]!r}")
+    if full:
+        raise ProtocolError(f"no end of head in {HEAD_LIMIT} bytes: {window[:40]!r}")
+
+
+def _number(text: bytes) -> int:
+    text = text.strip(b" \t")
+    if text.isdigit() and len(text) <= LENGTH_DIGITS_LIMIT:
+        return int(text)
+    if text == UNSAID:
+        return -1
+    raise ProtocolError(f"not a number of up to {LENGTH_DIGITS_LIMIT} digits: {text!r}")

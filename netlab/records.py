@@ -1,0 +1,156 @@
+"""Rows in shared memory, one writer each: the mechanism under every number.
+
+Facts. A worker that takes a lock to count changes what it counts: the lock's
+waiters sleep, and their sleeps look like the herd's. Two threads that write to
+one cache line make each other slow even without a lock (128 bytes hold the
+line and its neighbour, which the processor fetches with it: rows 8 bytes apart
+were 2 to 4 times slower). And a process that is killed cannot send its
+results, but what it wrote to shared memory stays.
+
+Decision. Everything that is counted lives in memory that is mapped and shared,
+in rows of fixed shape, and every row has exactly one writer. Everybody else
+copies. There are two shapes:
+
+`Rows`  a fixed number of rows, one a writer, each overwritten in place and
+        128 bytes or a multiple from the next: the counters.
+`Log`   a list that only grows, up to its capacity: the accept log, the load's
+        requests. Its first 128 bytes say how many were written and how many
+        had no room, the length is published after the record, so a reader
+        never sees half a record.
+
+Cost. A reader may see one field of a row a turn older than the next; sums over
+a running server are therefore exact only when its workers sleep. A full log
+drops and counts, it never grows.
+
+What may not be put here: what a field means (`counters`, `server`, `load`), or
+anything that waits.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from typing import Any
+
+import numpy as np
+
+ROW_BYTES = 128  # a cache line and the neighbour that is fetched with it
+HEAD = struct.Struct("@qq")  # records written, records that found no room
+CODES = {"int64": "q", "int32": "i"}
+
+
+def padded(dtype: np.dtype) -> np.dtype:
+    """Return `dtype`, each item a multiple of ROW_BYTES long."""
+    spaces = -(-dtype.itemsize // ROW_BYTES)
+    fields = dtype.fields or {}
+    return np.dtype(
+        {
+            "names": list(fields),
+            "formats": [field[0] for field in fields.values()],
+            "offsets": [field[1] for field in fields.values()],
+            "itemsize": spaces * ROW_BYTES,
+        }
+    )
+
+
+def packer(dtype: np.dtype) -> struct.Struct:
+    """Return the `struct` that writes one item of an aligned `dtype`."""
+    kinds = [field[0].name for field in (dtype.fields or {}).values()]
+    if not kinds or not set(kinds) <= set(CODES):
+        raise TypeError(f"fields {kinds}: a record has int64 and int32 fields only")
+    return struct.Struct("@" + "".join(CODES[kind] for kind in kinds))
+
+
+def shared_memory(size: int, descriptor: int = -1) -> mmap.mmap:
+    """Map `size` bytes that forked children, or holders of `descriptor`, share."""
+    return mmap.mmap(descriptor, -(-size // mmap.PAGESIZE) * mmap.PAGESIZE)
+
+
+def passable_memory(size: int) -> int:
+    """Return a descriptor of `size` bytes that can be sent to another process."""
+    descriptor = os.memfd_create("netlab-records")
+    os.ftruncate(descriptor, -(-size // mmap.PAGESIZE) * mmap.PAGESIZE)
+    return descriptor
+
+
+class Rows:
+    """`count` rows of `dtype`, a writer each; `array` is the readers' live view.
+
+    `dtype` must be aligned (`np.dtype(..., align=True)`) with int64 and int32
+    fields only.
+    """
+
+    def __init__(self, dtype: np.dtype, count: int) -> None:
+        self._packer = packer(dtype)
+        stride = padded(dtype)
+        self._memory = shared_memory(stride.itemsize * count)
+        self.array = np.frombuffer(self._memory, stride, count)
+
+    def __repr__(self) -> str:
+        return f"Rows({len(self.array)} of {', '.join(self.array.dtype.names or ())})"
+
+    def write(self, row: int, values: tuple[int, ...]) -> None:
+        """Overwrite `row` with `values`, in the order of the fields."""
+        self._packer.pack_into(self._memory, row * self.array.itemsize, *values)
+
+    def copy(self) -> np.ndarray:
+        """Return the rows as they are now, shape (count,), not shared."""
+        return self.array.copy()
+
+
+class Log:
+    """A list of records of `dtype` that one writer appends to, up to `capacity`.
+
+    Made with a `descriptor` from `passable_memory(Log.size(...))` it is shared
+    with whoever holds the same one; without, with children forked later.
+    """
+
+    def __init__(self, dtype: np.dtype, capacity: int, descriptor: int = -1) -> None:
+        self._packer = packer(dtype)
+        self._memory = shared_memory(self.size(dtype, capacity), descriptor)
+        self._records = np.frombuffer(self._memory, dtype, capacity, ROW_BYTES)
+        self._next, self._dropped = HEAD.unpack_from(self._memory)
+
+    @staticmethod
+    def size(dtype: np.dtype, capacity: int) -> int:
+        """Return the bytes that a log of `capacity` records of `dtype` takes."""
+        return ROW_BYTES + dtype.itemsize * capacity
+
+    def __len__(self) -> int:
+        return HEAD.unpack_from(self._memory)[0]
+
+    def __repr__(self) -> str:
+        return f"Log({len(self)} of {len(self._records)} records, {self.dropped} lost)"
+
+    @property
+    def dropped(self) -> int:
+        """Records that found the log full."""
+        return HEAD.unpack_from(self._memory)[1]
+
+    def append(self, *values: int) -> int:
+        """Write one record and return its place, or -1 if the log is full."""
+        place = self._next
+        if place == len(self._records):
+            self._dropped += 1
+            HEAD.pack_into(self._memory, 0, place, self._dropped)
+            return -1
+        self.rewrite(place, *values)
+        self._next = place + 1
+        HEAD.pack_into(self._memory, 0, place + 1, self._dropped)
+        return place
+
+    def rewrite(self, place: int, *values: int) -> None:
+        """Overwrite the record at `place`, as its writer learns more."""
+        offset = ROW_BYTES + place * self._records.itemsize
+        self._packer.pack_into(self._memory, offset, *values)
+
+    def copy(self) -> np.ndarray:
+        """Return the records written so far, not shared."""
+        return self._records[: len(self)].copy()
+
+
+def columns(**fields: str) -> np.dtype:
+    """Return the aligned dtype with these field names and types."""
+    listed: list[tuple[str, Any]] = list(fields.items())
+    return np.dtype(listed, align=True)

@@ -1,0 +1,1 @@
+"""Build: the server, its strategies, and the workers' loops."""

@@ -1,0 +1,196 @@
+"""The crew: the workers' threads, started behind a barrier, stopped and joined.
+
+Facts. One eventfd is in every worker's loop, level-triggered, and nobody ever
+reads it: written once, it wakes every worker, however many there are. The order
+of the entries in a listener's wait queue is the order of registration, not that
+of the threads' start.
+
+Decision. All loops are made and registered by the starting thread, in
+`register_order`; then the threads start, name and pin themselves, and meet at a
+barrier. The start is over when all of them sleep in their first wait: the
+kernel's account is read there, and what is reported is the difference, so that
+neither the start nor the stop is in any count. An asleep thread's voluntary
+switches since then are exactly its wake-ups.
+
+A worker's thread never prints: what kills it is kept in `failures`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+
+import numpy as np
+
+from netlab import counters
+from netlab.kernel import machine, threads
+from netlab.kernel.addresses import Address
+from netlab.server import accept_log, listeners, strategies
+from netlab.server.loops import LOOPS
+from netlab.server.settings import BACKLOG, ServerSettings, somaxconn
+from netlab.server.worker import Worker
+
+START_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 10.0  # a worker is at most 16 spins of 0.1 s from its next wait
+FIRST_SLEEP_S = 1.0  # longer only if other threads of this process keep the GIL
+
+
+class Crew:
+    """What a server consists of; holds no reference to it."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.settings = settings
+        self.strategy = strategies.find(settings.strategy)
+        self.loop = settings.loop or self.strategy.loops[0]
+        self.backlog = settings.backlog or min(BACKLOG, somaxconn())
+        self.pid = os.getpid()
+        count = settings.worker_count()
+        allowed = machine.cpus_allowed()
+        self.cpus = [allowed[i % len(allowed)] for i in range(count)]
+        self.rows = counters.new_rows(count)
+        self.logs = [accept_log.new_log(settings.accept_log) for _ in range(count)]
+        self.failures: dict[int, BaseException] = {}
+        self.addresses: tuple[Address, ...] = ()
+        self.stopped = False
+        self._at_ready = self.rows.copy()
+        self._at_stop: np.ndarray | None = None
+        self._left_waiting = 0
+        self._listeners: list[listeners.Listener] = []
+        self._workers: dict[int, Worker] = {}
+        self._threads: list[threading.Thread] = []
+        self._barrier = threading.Barrier(count)
+        self._stop = -1
+        self._stopping = threading.Lock()
+
+    # -- starting -----------------------------------------------------------------
+
+    def start(self) -> None:
+        """Open the listeners, start the workers, return when all of them sleep."""
+        self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        watched = self._open()
+        for number in self.settings.order():
+            self._workers[number] = self._make_worker(number, watched[number])
+        for number in sorted(self._workers):
+            thread = threading.Thread(target=self._work, args=(number,), daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        self._await_ready()
+        threads.settle(self.rows.array["tid"].tolist(), FIRST_SLEEP_S)
+        self._at_ready = self._accounts()
+
+    def _open(self) -> list[tuple[listeners.Listener, ...]]:
+        addresses = tuple(tuple(address) for address in self.settings.addresses())
+        plan = listeners.Plan(addresses, self.backlog)
+        watched = self.strategy.open(plan, len(self.cpus))
+        self._listeners = list(dict.fromkeys(item for row in watched for item in row))
+        self.addresses = tuple(
+            Address(*listeners.address_of(listener)) for listener in self._listeners
+        )
+        return watched
+
+    def _make_worker(
+        self, number: int, watched: tuple[listeners.Listener, ...]
+    ) -> Worker:
+        return Worker(
+            self.strategy,
+            LOOPS[self.loop](),
+            watched,
+            self._stop,
+            counters.Tally(self.rows, number),
+            self.logs[number],
+        )
+
+    def _work(self, number: int) -> None:
+        """Be one worker: the body of its thread."""
+        try:
+            threads.set_name(f"netlab-w{number}", threading.get_native_id())
+            if self.settings.pin:
+                threads.pin([self.cpus[number]])
+            self._barrier.wait(START_TIMEOUT_S)
+            self._workers[number].run()
+        except threading.BrokenBarrierError:
+            pass  # another worker failed to start, and its failure is kept
+        except BaseException as error:
+            self.failures[number] = error
+            self._barrier.abort()
+
+    def _await_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not (self.rows.array["state"] >= counters.State.READY).all():
+            if self.failures or time.monotonic() > deadline:
+                reason = next(iter(self.failures.values()), None)
+                raise RuntimeError(f"the workers did not start: {reason}") from reason
+            time.sleep(0.0005)
+
+    # -- watching -----------------------------------------------------------------
+
+    def snapshot(self) -> np.ndarray:
+        """Return the counters since ready, with the kernel's account of now."""
+        if self._at_stop is not None:
+            return self._at_stop.copy()
+        rows = self._accounts()
+        for name in counters.USAGE:
+            rows[name] -= self._at_ready[name]
+        return rows
+
+    def _accounts(self) -> np.ndarray:
+        """Return the rows, the usage of living workers read from the kernel."""
+        rows = self.rows.copy()
+        for row in rows[rows["state"] == counters.State.READY]:
+            with contextlib.suppress(threads.ThreadGone):  # then its own last word
+                usage = threads.usage_of(int(row["tid"]))
+                for name, value in zip(counters.USAGE, usage, strict=True):
+                    rows[name][row["worker"]] = value
+        return rows
+
+    def waiting(self) -> int:
+        """Return the length of all accept queues, now or when it was stopped."""
+        return self._left_waiting if self.stopped else listeners.waiting(self._listeners)
+
+    # -- stopping -----------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Stop, join, close. Does nothing the second time; may be tried again
+        if it raised because a worker was late."""
+        with self._stopping:
+            if self.stopped:
+                return
+            at_stop = self.snapshot()
+            self._barrier.abort()
+            if self._stop >= 0:
+                os.eventfd_write(self._stop, 1)
+            self._join()
+            self._at_stop = self._with_last_counts(at_stop)
+            self._close()
+            self.stopped = True
+
+    def _join(self) -> None:
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        late = sum(thread.is_alive() for thread in self._threads)
+        if late:
+            raise RuntimeError(
+                f"{late} workers did not stop within {STOP_TIMEOUT_S:.0f} s: they are "
+                "still busy with a request; call stop() again"
+            )
+
+    def _with_last_counts(self, at_stop: np.ndarray) -> np.ndarray:
+        """Keep usage and turns of before the stop, and all that was counted since."""
+        last = self.rows.copy()
+        for name in (*counters.USAGE, "turns"):
+            last[name] = at_stop[name]
+        return last
+
+    def _close(self) -> None:
+        for worker in self._workers.values():
+            worker.hang_up()  # of a worker whose thread never ran
+        self._left_waiting = listeners.waiting(self._listeners)
+        listeners.close_all(self._listeners)
+        self._workers.clear()
+        self._threads.clear()
+        if self._stop >= 0:
+            os.close(self._stop)
+            self._stop = -1

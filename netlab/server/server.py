@@ -1,0 +1,149 @@
+"""The server: what a reader holds, from its construction to `stop()`.
+
+Facts. Threads that are daemons do not keep a process from ending, but would be
+cut off in the middle; threads that are not would hang it, as Python joins them
+before it calls any exit handler. A notebook's kernel lives for hours, and its
+reader runs the same cell twice.
+
+Decision. A server runs from its construction to `stop()`, to the end of its
+`with` block, to the moment nobody holds it any more, or to the end of the
+process, whichever comes first: the threads are daemons, and a finalizer that
+also runs at exit stops and joins them. The workers hold no reference to the
+server, so that dropping the last one is enough. In a notebook, a cell that is
+run again first stops the servers that its earlier run left (`cells`).
+
+Stopping wakes every worker once more. The wake-ups and turns of a stopped
+server are therefore those of the moment before it was told to stop.
+"""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netlab import counters
+from netlab.kernel import threads
+from netlab.kernel.addresses import Address
+from netlab.server import accept_log, cells
+from netlab.server.crew import Crew
+from netlab.server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Server:
+    """A running server: N workers that share all listeners.
+
+    Takes the fields of `ServerSettings` by name. Raises ValueError for a
+    setting that cannot be honoured and OSError for an address that cannot be
+    had; nothing is left behind then.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        if "listen" in settings and not isinstance(settings["listen"], str):
+            settings["listen"] = tuple(settings["listen"])
+        if settings.get("register_order") is not None:
+            settings["register_order"] = tuple(settings["register_order"])
+        self.settings = ServerSettings(**settings)
+        cells.stop_predecessors(self)
+        self._crew = Crew(self.settings)
+        self._finalizer = weakref.finalize(self, self._crew.stop)
+        try:
+            self._crew.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        state = f"on {', '.join(map(str, self.addresses))}"
+        if not self.running:
+            state = "stopped"
+        workers, strategy = len(self.tids), self.settings.strategy
+        return f"<netlab.Server {state}: {workers} workers, strategy {strategy!r}>"
+
+    @property
+    def running(self) -> bool:
+        """True until the server is stopped."""
+        return not self._crew.stopped
+
+    @property
+    def address(self) -> Address:
+        """The first address (host, port) that the server listens on."""
+        return self.addresses[0]
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """All addresses that the server listens on, with their actual ports."""
+        return self._crew.addresses
+
+    @property
+    def pid(self) -> int:
+        """The process that the workers are threads of."""
+        return self._crew.pid
+
+    @property
+    def tids(self) -> tuple[int, ...]:
+        """The kernel's thread number of each worker."""
+        return tuple(int(tid) for tid in self._crew.rows.array["tid"])
+
+    @property
+    def failures(self) -> dict[int, BaseException]:
+        """The workers that died, by number, with what killed them."""
+        return dict(self._crew.failures)
+
+    def actual(self) -> dict[str, Any]:
+        """Return the settings as they took effect, JSON-safe."""
+        return asdict(self.settings) | {
+            "workers": len(self.tids),
+            "loop": self._crew.loop,
+            "listen": [str(address) for address in self.addresses],
+            "backlog": self._crew.backlog,
+            "cpus": list(self._crew.cpus) if self.settings.pin else None,
+            "register_order": list(self.settings.order()),
+        }
+
+    def snapshot(self) -> np.ndarray:
+        """Return the counter rows since the workers were ready, shape (workers,).
+
+        The usage columns are read from the kernel now; the counts are those of
+        each worker's last turn.
+        """
+        return self._crew.snapshot()
+
+    def counters(self) -> pd.DataFrame:
+        """Return a row per worker: the counters of `netlab.counters.COUNTERS`."""
+        return counters.table(self.snapshot())
+
+    def accepts(self) -> pd.DataFrame:
+        """Return a row per accepted connection, in the order of time."""
+        return accept_log.table(accept_log.merge(self._crew.logs))
+
+    def accepts_dropped(self) -> int:
+        """Return how many accepts found their worker's log full."""
+        return sum(log.dropped for log in self._crew.logs)
+
+    def waiting(self) -> int:
+        """Return how many connections nobody has accepted yet.
+
+        Of a stopped server: how many were left when it stopped.
+        """
+        return self._crew.waiting()
+
+    def settle(self, timeout_s: float = 5.0) -> bool:
+        """Wait until all workers sleep; False if they never do in that time."""
+        return threads.settle(self.tids, timeout_s)
+
+    def stop(self) -> None:
+        """Stop the workers, join them, close all sockets; more calls do nothing."""
+        self._crew.stop()
+        self._finalizer.detach()

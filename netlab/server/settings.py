@@ -1,0 +1,111 @@
+"""What a server is asked to be: settings, checked when they are made.
+
+A setting that cannot be honoured raises here, before a socket is open, and the
+message names the value and the remedy. What was asked for is kept as it was
+asked for; what the server made of it is in `Server.actual()`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netlab.checks import whole_number
+from netlab.kernel import machine
+from netlab.kernel.addresses import Address, is_local, parse
+from netlab.server import strategies
+
+WORKERS_LIMIT = 1024
+ACCEPT_LOG_LIMIT = 1 << 24
+SOMAXCONN = "/proc/sys/net/core/somaxconn"
+BACKLOG = 4096  # the kernel's own default limit since Linux 5.4
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """The settings of one server.
+
+    workers: threads, each with its own loop; default: one per CPU we own.
+    strategy: a name from the strategy table.
+    engine: what runs the workers' loops.
+    loop: "epoll", or "select" as the original also had; default: the strategy's.
+    listen: addresses, "HOST:PORT" or "[HOST]:PORT", shared by all workers.
+    backlog: connections that may wait to be accepted; default: as many as the
+        kernel allows, at most 4096.
+    pin: bind worker i to the i-th CPU we may use (modulo their number).
+    register_order: the order in which workers begin to watch the listeners.
+    accept_log: how many accepts each worker's log has room for.
+    allow_remote: permit an address that other machines can reach.
+
+    Raises ValueError for a value that cannot be honoured.
+    """
+
+    workers: int | None = None
+    strategy: str = "level"
+    engine: str = "python"
+    loop: str | None = None
+    listen: tuple[str, ...] = ("127.0.0.1:0",)
+    backlog: int | None = None
+    pin: bool = True
+    register_order: tuple[int, ...] | None = None
+    accept_log: int = 1 << 16
+    allow_remote: bool = False
+
+    def __post_init__(self) -> None:
+        strategies.require_linux()
+        row = strategies.find(self.strategy)
+        row.refuse_unless_possible(engine=self.engine, loop=self.loop)
+        whole_number("workers", self.workers, 1, WORKERS_LIMIT)
+        whole_number("accept_log", self.accept_log, 0, ACCEPT_LOG_LIMIT)
+        self._check_order()
+        self._check_backlog()
+        if isinstance(self.listen, str) or not self.listen:
+            raise ValueError(
+                f'listen={self.listen!r}: give a list, such as ["127.0.0.1:0"]'
+            )
+        for address in self.addresses():
+            self._check_reach(address)
+
+    def addresses(self) -> list[Address]:
+        """Return what `listen` names, parsed."""
+        return [parse(text) for text in self.listen]
+
+    def worker_count(self) -> int:
+        """Return how many workers to start: as asked, or one per CPU we own."""
+        return self.workers or machine.cpus_owned()
+
+    def order(self) -> tuple[int, ...]:
+        """Return the workers' numbers in the order in which they register."""
+        return self.register_order or tuple(range(self.worker_count()))
+
+    def _check_order(self) -> None:
+        expected = list(range(self.worker_count()))
+        if sorted(self.order()) != expected:
+            raise ValueError(
+                f"register_order={self.register_order}: name each of the "
+                f"{len(expected)} workers 0 to {len(expected) - 1} once"
+            )
+
+    def _check_backlog(self) -> None:
+        limit = somaxconn()
+        if self.backlog is not None and not 1 <= self.backlog <= limit:
+            raise ValueError(
+                f"backlog={self.backlog}: this kernel allows 1 to {limit}; "
+                "raise the sysctl net.core.somaxconn for more"
+            )
+
+    def _check_reach(self, address: Address) -> None:
+        if not self.allow_remote and not is_local(address):
+            raise ValueError(
+                f"{address} can be reached from other machines, and netlab's server "
+                "lets anybody make it work: use 127.0.0.1 or ::1, or pass "
+                "allow_remote=True if that is what you want"
+            )
+
+
+def somaxconn() -> int:
+    """Return the kernel's limit for a backlog (net.core.somaxconn)."""
+    try:
+        with open(SOMAXCONN) as file:
+            return int(file.read())
+    except OSError:
+        return BACKLOG

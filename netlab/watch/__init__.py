@@ -1,0 +1,1 @@
+"""Watch: where the workers' threads are and what they did, from outside."""

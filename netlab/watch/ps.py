@@ -1,0 +1,59 @@
+"""The original's picture: `ps ax -L -o pid,tid,psr,pcpu,comm`, as a table.
+
+Facts. PSR is the CPU a thread ran on LAST, also if it has slept since; and
+%CPU is its CPU time over its whole life, not its load now. Both are read from
+/proc, where `ps` has them from.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from netlab.kernel import threads
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from netlab.watch.watched import Watched
+
+COLUMNS = ("pid", "tid", "psr", "pcpu", "comm")
+
+
+def ps(target: Watched | int) -> pd.DataFrame:
+    """Return a row per thread: pid, tid, psr, pcpu (percent), comm.
+
+    target: a server (its process's main thread and its workers, as in the
+        original's picture) or a process number (all of its threads).
+
+    Raises ProcessLookupError if there is no such process.
+    """
+    import pandas as pd
+
+    pid, tids = _who(target)
+    rows = [row for tid in tids if (row := _row(pid, tid))]
+    if not rows:
+        raise ProcessLookupError(f"process {pid}: there is no such process")
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _who(target: Watched | int) -> tuple[int, list[int]]:
+    import psutil
+
+    if not isinstance(target, int):
+        return target.pid, [target.pid, *target.tids]
+    try:
+        return target, sorted(t.id for t in psutil.Process(target).threads())
+    except psutil.NoSuchProcess:
+        return target, []
+
+
+def _row(pid: int, tid: int) -> tuple[int, int, int, float, str] | None:
+    """Return one thread's row; None if it has ended."""
+    try:
+        name, began = threads.name_and_start(tid)
+        used_s = threads.usage_of(tid).cpu_ns / 1e9
+        pcpu = round(100 * used_s / max(time.time() - began, 1e-3), 1)
+        return pid, tid, threads.cpu_of(tid), pcpu, name
+    except threads.ThreadGone:
+        return None
