@@ -8,7 +8,7 @@ A *head* is the request line and the header lines, each ended by CR LF, then an
 empty line.  Empty lines before it are skipped but counted.  Only the first
 HEAD_LIMIT bytes from `at` are ever looked at: they are the *window*.
 
-What decides, in this order; within a step the order of FAULTS below, from the top:
+What decides, in this order; within a step the order of the Faults below:
 
   step  judged                      when it can be known       verdicts
   1     the request line            its CR LF is there (*)     400 505 405 501

@@ -165,6 +165,11 @@ class LoadSettings:
         requests = connections * (full.requests or 0)
         return connections, min(requests, REQUESTS_LIMIT)
 
+    def descriptors(self) -> int:
+        """Return how many connections may be open at the same time."""
+        full = self.resolved()
+        return full.at_once or full.connections or 0
+
     def _refuse_what_is_ignored(self, plan: Plan) -> None:
         used = {*plan.defaults, "plan", "timeout_s"}
         if plan.name == "closed":

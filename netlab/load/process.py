@@ -28,11 +28,13 @@ import sys
 import time
 from typing import Any
 
+from netlab.kernel.limits import raised_descriptor_limit
 from netlab.load.client import Interrupted, Load
 from netlab.load.plans import CONNECTION, REQUEST, LoadSettings
 from netlab.records import Log
 
 ORDER_BYTES = 1 << 16
+OWN = 64  # descriptors that this process needs for itself
 
 
 def main(descriptor: int) -> None:
@@ -81,13 +83,14 @@ def fire(control: socket.socket, order: dict[str, Any], descriptors: list[int]) 
         control.fileno(),
         order["stop_early"],
     )
-    try:
-        getattr(load, settings.plan)()
-        if settings.plan == "touch":
-            hold(control, load)
-            load.let_go()
-    finally:
-        load.finish()
+    with raised_descriptor_limit(settings.descriptors() + OWN, at_most=True):
+        try:
+            getattr(load, settings.plan)()
+            if settings.plan == "touch":
+                hold(control, load)
+                load.let_go()
+        finally:
+            load.finish()
     say(control, done=True)
 
 

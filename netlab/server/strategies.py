@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netlab.server import listeners, loops, placement
 
@@ -45,6 +45,13 @@ class Strategy(NamedTuple):
     order: str
     wakeups: str
     traps: tuple[str, ...]
+
+    def described(self) -> dict[str, Any]:
+        """Return the row's words, without its functions, JSON-safe."""
+        words = self._asdict()
+        for function in ("open", "watch", "place"):
+            words[function] = words[function].__name__
+        return words
 
     def refuse_unless_possible(self, *, engine: str, loop: str | None) -> None:
         """Raise ValueError with the reason if this row cannot run like that."""

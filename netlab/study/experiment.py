@@ -135,7 +135,11 @@ def _report(requested: dict[str, Any], server: Server, seen: _Observed) -> Run:
         raise RuntimeError(f"workers died in this run: {server.failures}")
     found = conservation.checks(rows, len(accepts), dropped, waiting, seen.load)
     conservation.require(found)
-    actual = {"server": server.actual(), "load": asdict(seen.load.actual)}
+    actual = {
+        "server": server.actual(),
+        "load": asdict(seen.load.actual),
+        "sample_rate_per_s": seen.sampler.rate_per_s if seen.sampler else None,
+    }
     return Run(
         settings={"requested": requested, "actual": actual},
         machine=machine().as_dict(),
@@ -154,7 +158,7 @@ def _figures(
 ) -> dict[str, Any]:
     total = counters.total(rows)
     owners = (rows["accepted"] + rows["received"] - rows["given"]).tolist()
-    load, cpu_us = seen.load.request_rows, total["cpu_ns"] / 1000
+    cpu_us = total["cpu_ns"] / 1000
     return {
         "accepts": owners,
         "accept_wakeups_per_accept": _held_wakeups(seen.held),
@@ -164,14 +168,30 @@ def _figures(
         "order": write_order(accepts["owner"].tolist()[:ORDER_LENGTH]),
         "accept_order": write_order(accepts["acceptor"].tolist()[:ORDER_LENGTH]),
         "jain": round(jain(owners), 4) if sum(owners) else None,
-        **latency_figures(load["latency_ns"]),
-        "requests_per_s": _rate(load),
+        **latency_figures(seen.load.request_rows["latency_ns"]),
+        "requests_per_s": _rate(seen.load.request_rows),
         "server_cpu_us_per_request": _ratio(cpu_us, total["answers"]),
         "conserved": True,
         "settled": seen.settled,
         "sampler_cost_percent": _cost(seen.sampler),
         "throttling": seen.throttling,
         "listen_queue": seen.drops,
+    }
+
+
+def load_figures(load: LoadResult) -> dict[str, Any]:
+    """Return the figures of a load alone, fired at any server, JSON-safe."""
+    workers, answers = np.unique(load.request_rows["worker"], return_counts=True)
+    statuses, seen = np.unique(load.request_rows["status"], return_counts=True)
+    return {
+        "settings": asdict(load.actual),
+        "connections": len(load.connection_rows),
+        "requests": len(load.request_rows),
+        "failures": {kind.name.lower(): n for kind, n in load.failures().items()},
+        "statuses": dict(zip(map(str, statuses), seen.tolist(), strict=True)),
+        "answers": dict(zip(map(str, workers), answers.tolist(), strict=True)),
+        **latency_figures(load.request_rows["latency_ns"]),
+        "requests_per_s": _rate(load.request_rows),
     }
 
 
@@ -232,8 +252,6 @@ def _log_capacity(settings: LoadSettings) -> int:
 
 def _raise_limit(stack: contextlib.ExitStack, settings: LoadSettings) -> None:
     """Allow as many descriptors as the load holds open at once."""
-    full = settings.resolved()
-    at_once = full.at_once or full.connections or 0
-    soft, _ = limits.descriptor_limits()
-    if at_once + OWN_DESCRIPTORS > soft:
-        stack.enter_context(limits.raised_descriptor_limit(at_once + OWN_DESCRIPTORS))
+    wanted = settings.descriptors() + OWN_DESCRIPTORS
+    if wanted > limits.descriptor_limits()[0]:
+        stack.enter_context(limits.raised_descriptor_limit(wanted))

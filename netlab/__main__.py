@@ -1,0 +1,280 @@
+"""The command line: python -m netlab serve | load | ps | doctor | strategies | run.
+
+Every command is an argument table and a function that returns the exit status:
+0 when all went well, 1 when a run, a load or a worker failed, 2 for a setting
+that cannot be honoured. Messages go to standard error, results to standard
+output; `--json` prints one JSON object and nothing else there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from netlab.server.server import Server
+
+FAILED, REFUSED = 1, 2
+LOOK_S = 0.5  # between two looks at whether all workers still live
+
+Option = tuple[str, dict[str, Any]]
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Parse "2,0,3,1"."""
+    return tuple(int(part) for part in text.split(","))
+
+
+SERVER: tuple[Option, ...] = (
+    ("--workers", {"type": int, "metavar": "N", "help": "threads (one per CPU)"}),
+    ("--strategy", {"metavar": "NAME", "help": "see: python -m netlab strategies"}),
+    ("--engine", {"metavar": "NAME", "help": "what runs the loops: python"}),
+    ("--loop", {"choices": ["epoll", "select"], "help": "the way to wait"}),
+    (
+        "--listen",
+        {
+            "action": "append",
+            "metavar": "ADDR:PORT",
+            "help": "may be given several times (127.0.0.1, any free port)",
+        },
+    ),
+    ("--port", {"type": int, "metavar": "P", "help": "short for 127.0.0.1:P"}),
+    ("--backlog", {"type": int, "metavar": "N", "help": "how many may wait"}),
+    (
+        "--register-order",
+        {"type": numbers, "metavar": "2,0,1", "help": "who watches first"},
+    ),
+    (
+        "--no-pin",
+        {"dest": "pin", "action": "store_false", "help": "let workers move"},
+    ),
+)
+LOAD: tuple[Option, ...] = (
+    ("--plan", {"metavar": "NAME", "help": "closed (default) or touch"}),
+    ("--connections", {"type": int, "metavar": "C", "help": "in all (100)"}),
+    ("--at-once", {"type": int, "metavar": "N", "help": "open at one time (8)"}),
+    ("--requests", {"type": int, "metavar": "R", "help": "per connection (1)"}),
+    (
+        "--duration",
+        {
+            "dest": "duration_s",
+            "type": float,
+            "metavar": "SECONDS",
+            "help": "instead of a number of connections",
+        },
+    ),
+    ("--path", {"help": "/ (default), /spin/MICROSECONDS or /bytes/N"}),
+    ("--pause-ms", {"type": float, "metavar": "MS", "help": "between openings (5)"}),
+    ("--hold-ms", {"type": float, "metavar": "MS", "help": "held at the end (0)"}),
+    (
+        "--timeout",
+        {
+            "dest": "timeout_s",
+            "type": float,
+            "metavar": "SECONDS",
+            "help": "when to give up (60)",
+        },
+    ),
+)
+REMOTE: Option = (
+    "--allow-remote",
+    {"action": "store_true", "help": "permit addresses beyond this machine"},
+)
+JSON: Option = ("--json", {"action": "store_true", "help": "print one JSON object"})
+
+
+# -- commands -------------------------------------------------------------------------
+
+
+def serve(settings: dict[str, Any]) -> int:
+    """Run a server until SIGINT, SIGTERM or --seconds."""
+    from netlab.server.server import Server
+
+    over = threading.Event()
+    seconds = settings.pop("seconds", None)
+    if seconds is not None and not 0 < seconds < threading.TIMEOUT_MAX:
+        raise ValueError(f"--seconds {seconds}: give a time above 0")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: over.set())
+    if settings.get("allow_remote"):
+        say("whoever can reach this address can make this machine work")
+    with Server(**listen_of(settings)) as server:
+        addresses = " ".join(map(str, server.addresses))
+        actual = server.actual()
+        print(
+            f"listening on {addresses} with {actual['workers']} workers, strategy "
+            f"{actual['strategy']}, loop {actual['loop']}, pid {server.pid}",
+            flush=True,
+        )
+        await_end(server, over, seconds)
+    print(server.counters().T.to_string(header=False))
+    for number, reason in server.failures.items():
+        say(f"worker {number} died: {reason!r}")
+    return FAILED if server.failures else 0
+
+
+def await_end(server: Server, over: threading.Event, seconds: float | None) -> None:
+    """Wait until told to stop, until the time is up, or until a worker dies."""
+    ends = time.monotonic() + (seconds or threading.TIMEOUT_MAX / 2)
+    while not server.failures and (left := ends - time.monotonic()) > 0:
+        if over.wait(min(left, LOOK_S)):
+            return
+
+
+def load(settings: dict[str, Any]) -> int:
+    """Fire one load at an address."""
+    from netlab.load.generator import fire
+    from netlab.study.experiment import load_figures
+
+    as_json = settings.pop("json")
+    result = fire(settings.pop("target"), on_error="record", **settings)
+    found = load_figures(result)
+    show(found, as_json)
+    return FAILED if result.failures() else 0
+
+
+def ps(settings: dict[str, Any]) -> int:
+    """Show a process's threads as the original's picture does."""
+    from netlab.watch.ps import ps as table
+
+    print(table(settings["pid"]).to_string(index=False))
+    return 0
+
+
+def doctor(settings: dict[str, Any]) -> int:
+    """Tell what this machine can show."""
+    from netlab.kernel.doctor import as_text, facts
+
+    found = facts()
+    if settings["json"]:
+        print(json.dumps([fact._asdict() for fact in found], indent=1))
+    else:
+        print(as_text(found))
+    return 0
+
+
+def strategies(settings: dict[str, Any]) -> int:
+    """Print the strategy table."""
+    from netlab.server.strategies import STRATEGIES
+
+    rows = [row.described() for row in STRATEGIES]
+    if settings["json"]:
+        print(json.dumps(rows, indent=1))
+        return 0
+    for row in rows:
+        print(f"{row.pop('name')}: {row.pop('summary')}")
+        show({name: row[name] for name in row if row[name]}, as_json=False)
+    return 0
+
+
+def run(settings: dict[str, Any]) -> int:
+    """Run one server under one load and print the figures."""
+    from netlab.study.repeats import repeated, summary
+
+    as_json, save = settings.pop("json"), settings.pop("save", None)
+    runs = repeated(settings.pop("repeats", 1), **listen_of(settings))
+    if save:
+        runs[-1].save(save)
+    found = summary(runs)
+    if not as_json:
+        for name in ("settings", "machine", "repeats"):
+            del found[name]
+        print(runs[-1].workers.T.to_string(header=False), end="\n\n")
+    show(found, as_json)
+    return 0
+
+
+# -- plumbing -------------------------------------------------------------------------
+
+
+def listen_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings with `port` and `listen` as one list of addresses."""
+    listen = list(settings.pop("listen", []))
+    if "port" in settings:
+        listen.insert(0, f"127.0.0.1:{settings.pop('port')}")
+    return settings | ({"listen": listen} if listen else {})
+
+
+def show(found: dict[str, Any], as_json: bool) -> None:
+    """Print figures as one JSON object, or a line each."""
+    if as_json:
+        print(json.dumps(found))
+        return
+    width = max(map(len, found))
+    for name, value in found.items():
+        print(f"  {name:<{width}}  {'-' if value is None else value}")
+
+
+def say(message: str) -> None:
+    """Print a message to standard error."""
+    print(f"netlab: {message}", file=sys.stderr)
+
+
+Command = Callable[[dict[str, Any]], int]
+COMMANDS: dict[str, tuple[Command, tuple[Option, ...]]] = {
+    "serve": (
+        serve,
+        (
+            *SERVER,
+            REMOTE,
+            ("--seconds", {"type": float, "metavar": "S", "help": "stop after S"}),
+        ),
+    ),
+    "load": (
+        load,
+        (("target", {"metavar": "ADDR:PORT"}), *LOAD, REMOTE, JSON),
+    ),
+    "ps": (ps, (("pid", {"type": int, "metavar": "PID"}),)),
+    "doctor": (doctor, (JSON,)),
+    "strategies": (strategies, (JSON,)),
+    "run": (
+        run,
+        (
+            *SERVER,
+            *LOAD,
+            ("--repeats", {"type": int, "metavar": "K", "help": "runs (1)"}),
+            ("--save", {"metavar": "FOLDER", "help": "save the last run there"}),
+            JSON,
+        ),
+    ),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser; options that are not given are not in its result."""
+    top = argparse.ArgumentParser(prog="python -m netlab", description=__doc__)
+    top.formatter_class = argparse.RawDescriptionHelpFormatter
+    below = top.add_subparsers(dest="command", required=True)
+    for name, (command, options) in COMMANDS.items():
+        one = below.add_parser(name, help=command.__doc__, description=command.__doc__)
+        for flag, settings in options:
+            is_flag = settings.get("action") == "store_true" and flag == "--json"
+            default = False if is_flag else argparse.SUPPRESS
+            one.add_argument(flag, **settings, default=default)
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    settings = vars(parser().parse_args(arguments))
+    command, _ = COMMANDS[settings.pop("command")]
+    try:
+        return command(settings)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except (ValueError, OSError) as error:
+        say(str(error))
+        return REFUSED
+    except RuntimeError as error:
+        say(str(error))
+        return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

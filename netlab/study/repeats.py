@@ -1,0 +1,56 @@
+"""The same run several times in one process, and the middle of what it showed.
+
+The first run of a fresh process is never reported: it pays for imports, for the
+first pages of memory and for cold code. A short uncounted one goes before.
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from netlab.load.generator import Generator
+from netlab.load.plans import ENDLESS
+from netlab.study.experiment import run
+from netlab.study.run import Run
+
+WARM_UP_CONNECTIONS = 32
+WARM_UP_S = 0.2
+
+
+def repeated(repeats: int = 1, **settings: Any) -> list[Run]:
+    """Return `repeats` runs with the same settings, after an uncounted warm-up."""
+    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
+        raise ValueError(f"repeats={repeats!r}: give a whole number of at least 1")
+    with Generator() as generator:
+        run(**settings | _short(settings), generator=generator, progress=False)
+        return [run(**settings, generator=generator) for _ in range(repeats)]
+
+
+def summary(runs: list[Run]) -> dict[str, Any]:
+    """Return settings, machine and figures of the runs as one flat dict.
+
+    Numbers are medians over the runs; lists, texts and dicts are the last run's;
+    truths hold for all. `repeats` has every run's own figures.
+    """
+    last = runs[-1]
+    middle = {
+        name: _middle([run.figures[name] for run in runs]) for name in last.figures
+    }
+    return last.summary() | middle | {"repeats": [run.figures for run in runs]}
+
+
+def _middle(values: list[Any]) -> Any:
+    if all(isinstance(value, bool) for value in values):
+        return all(values)
+    if all(isinstance(value, (int, float)) for value in values):
+        return statistics.median(values)
+    return values[-1]
+
+
+def _short(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return what makes these settings a short run."""
+    if settings.get(ENDLESS) is not None:
+        return {ENDLESS: min(settings[ENDLESS], WARM_UP_S)}
+    wanted = settings.get("connections") or WARM_UP_CONNECTIONS
+    return {"connections": min(wanted, WARM_UP_CONNECTIONS)}
