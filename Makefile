@@ -1,0 +1,68 @@
+# netlab: set-up happens by itself, once. `make help` lists the commands.
+#
+#   PYTHON=python3.12       the Python to set up with (3.11 or newer)
+#   LAB_ARGS="--port=9000"  more options for JupyterLab
+#   PYTEST_ARGS="-k table"  more options for pytest
+#   PAGES="notebooks/0*"    the notebooks to execute, instead of all
+#   OUT=folder              where to write them, instead of notebooks/ itself
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+START := my-notebooks/00-start-here.ipynb
+
+# JupyterLab refuses to run as root unless told that this is meant.
+ifeq ($(shell id -u),0)
+AS_ROOT := --allow-root
+endif
+
+# An environment made for another folder (the checkout was moved or copied), or a
+# Python asked for by name, are matters for tools/setup.sh, whatever the dates say.
+ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
+AGAIN := again
+else ifneq ($(PYTHON),)
+AGAIN := again
+endif
+
+export PYTHON
+
+.PHONY: help lab test check notebooks clean again
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make lab        open the course in JupyterLab (your copy, in my-notebooks/)"
+	@echo "make test       check the code, then run the tests"
+	@echo "make check      linters, types and the import contract only"
+	@echo "make notebooks  execute all pages, top to bottom, into notebooks/"
+	@echo "make clean      remove .venv and caches (never my-notebooks/ or runs/)"
+	@echo
+	@echo "The first command sets up .venv, which takes a minute or two."
+	@echo "Options: PYTHON, LAB_ARGS, PYTEST_ARGS, PAGES, OUT (see the Makefile)."
+
+$(READY): pyproject.toml constraints.txt tools/setup.sh $(AGAIN)
+	@tools/setup.sh
+
+lab: $(READY)
+	@$(PY) tools/working_copy.py
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" exec $(PY) -m jupyterlab --ServerApp.root_dir="$(CURDIR)" $(AS_ROOT) \
+		--LabApp.default_url="/lab/tree/$(START)" $(LAB_ARGS)
+
+# pytest comes last, so that the last summary on the screen is its own.
+test: check
+	@$(PY) -m pytest $(PYTEST_ARGS)
+
+check: $(READY)
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+	@$(PY) -m basedpyright
+	@$(VENV)/bin/lint-imports --no-logo
+
+notebooks: $(READY)
+	@$(PY) tools/execute.py $(if $(OUT),--out "$(OUT)") $(PAGES)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './my-notebooks/*' -prune \
+		-exec rm -rf {} +
+	find notebooks -name .ipynb_checkpoints -type d -prune -exec rm -rf {} + \
+		2>/dev/null || true

@@ -1,0 +1,150 @@
+"""Every page of the course: as committed, and executed again from nothing."""
+
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+OPENING = ("Question", "Objective", "You need", "Time", "Machine")
+CLOSING = (
+    "What we found",
+    "Where this stops",
+    "Two questions",
+    "Exercises",
+    "To read",
+)
+LINK = re.compile(r"\]\((?!https?:|#|attachment:)([^)#]+)")
+
+page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_of(path):
+    return [cell for cell in read(path).cells if cell.cell_type == "code"]
+
+
+def prose_of(path):
+    cells = read(path).cells
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
+def outputs_of(path):
+    return [output for cell in code_of(path) for output in cell.outputs]
+
+
+def test_there_is_a_page():
+    assert PAGES
+
+
+@page
+def test_is_a_valid_notebook_executed_top_to_bottom(path):
+    nbformat.validate(read(path))
+    counts = [cell.execution_count for cell in code_of(path)]
+    assert counts == list(range(1, len(counts) + 1))
+    assert not [out for out in outputs_of(path) if out.output_type == "error"]
+
+
+@page
+def test_nothing_was_written_to_standard_error(path):
+    streams = [out for out in outputs_of(path) if out.output_type == "stream"]
+    assert not [out for out in streams if out.name == "stderr"]
+
+
+@page
+def test_opens_and_closes_with_its_parts(path):
+    cells = read(path).cells
+    assert cells[0].source.startswith("# ")
+    for part in OPENING:
+        assert f"**{part}" in cells[0].source
+    prose = prose_of(path)
+    places = [prose.find(f"## {part}") for part in CLOSING]
+    assert min(places) > 0, dict(zip(CLOSING, places, strict=True))
+    assert places == sorted(places)
+
+
+@page
+def test_cells_are_short_and_the_page_is_not_long(path):
+    lengths = [len(cell.source.splitlines()) for cell in code_of(path)]
+    assert 15 <= len(lengths) <= 30
+    assert statistics.median(lengths) <= 5
+    assert max(lengths) <= 20
+    prose = re.sub(r"<details>.*?</details>", "", prose_of(path), flags=re.S)
+    assert 1200 <= len(prose.split()) <= 2500
+
+
+@page
+def test_links_lead_somewhere(path):
+    for target in LINK.findall(prose_of(path)):
+        assert (path.parent / target).exists(), target
+
+
+@page
+def test_prose_is_plain_markdown(path):
+    assert not re.search(r"^(:::|```\{)", prose_of(path), flags=re.M)
+
+
+@page
+def test_every_figure_says_what_it_shows(path):
+    images = re.findall(r"<img [^>]*>", "".join(html_of(path)))
+    assert images
+    for image in images:
+        alt = re.search(r'alt="([^"]*)"', image)
+        assert alt
+        assert len(alt[1]) > 40
+
+
+def html_of(path):
+    bundles = [out.get("data", {}) for out in outputs_of(path)]
+    return [bundle["text/html"] for bundle in bundles if "text/html" in bundle]
+
+
+@page
+def test_every_exercise_has_a_folded_solution(path):
+    prose = prose_of(path)
+    exercises = re.findall(r"^### Exercise", prose, flags=re.M)
+    assert len(exercises) >= 2
+    solutions = re.findall(r"<summary>Solution", prose)
+    assert len(solutions) == len(exercises)
+
+
+@pytest.fixture(scope="session")
+def executed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("executed")
+    command = [sys.executable, "tools/execute.py", "--out", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=600)
+    return folder
+
+
+@page
+@pytest.mark.timeout(660)
+def test_executes_again_on_a_clean_kernel(path, executed):
+    again = executed / path.name
+    assert [cell.source for cell in code_of(again)] == [c.source for c in code_of(path)]
+    assert not [out for out in outputs_of(again) if out.output_type == "error"]
+    assert len(re.findall("<img ", "".join(html_of(again)))) == len(
+        re.findall("<img ", "".join(html_of(path)))
+    )
+
+
+def solutions_of(path):
+    folded = re.findall(r"<details>.*?</details>", prose_of(path), flags=re.S)
+    code = [re.search(r"```python\n(.*?)```", text, flags=re.S) for text in folded]
+    return [found[1] for found in code if found]
+
+
+@page
+def test_the_blanks_of_the_exercises_do_not_pass_and_the_solutions_do(path):
+    marks = [cell for cell in code_of(path) if "your_answer" in cell.source]
+    assert marks, "a page has at least one exercise with a check"
+    blank = [out.get("text", "") for cell in marks for out in cell.outputs]
+    assert any("not answered yet" in text for text in blank)
+    assert solutions_of(path)
