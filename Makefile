@@ -26,7 +26,7 @@ endif
 
 export PYTHON
 
-.PHONY: help lab test check notebooks clean again
+.PHONY: help lab test check notebooks picture clean again
 .DEFAULT_GOAL := help
 
 help:
@@ -34,6 +34,7 @@ help:
 	@echo "make test       check the code, then run the tests"
 	@echo "make check      linters, types and the import contract only"
 	@echo "make notebooks  execute all pages, top to bottom, into notebooks/"
+	@echo "make picture    make the picture of the README again"
 	@echo "make clean      remove .venv and caches (never my-notebooks/ or runs/)"
 	@echo
 	@echo "The first command sets up .venv, which takes a minute or two."
@@ -59,6 +60,9 @@ check: $(READY)
 
 notebooks: $(READY)
 	@$(PY) tools/execute.py $(if $(OUT),--out "$(OUT)") $(PAGES)
+
+picture: $(READY)
+	@$(PY) tools/picture.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -32,7 +32,17 @@ _HOMES = {
     "doctor": "netlab.kernel.doctor",
     "machine": "netlab.kernel.machine",
 }
-__all__ = ["Generator", "Run", "Sampler", "Server", "doctor", "fire", "machine", "ps", "run"]
+__all__ = [
+    "Generator",
+    "Run",
+    "Sampler",
+    "Server",
+    "doctor",
+    "fire",
+    "machine",
+    "ps",
+    "run",
+]
 
 if TYPE_CHECKING:
     from netlab.kernel.doctor import doctor
@@ -47,7 +57,9 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"netlab has no name {name!r}: it has {', '.join(__all__)}")
+        raise AttributeError(
+            f"netlab has no name {name!r}: it has {', '.join(__all__)}"
+        )
     value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value

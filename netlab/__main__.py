@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from netlab.server.server import Server
 
 FAILED, REFUSED = 1, 2
+ENDS = (signal.SIGINT, signal.SIGTERM)
 LOOK_S = 0.5  # between two looks at whether all workers still live
 
 Option = tuple[str, dict[str, Any]]
@@ -94,14 +96,14 @@ JSON: Option = ("--json", {"action": "store_true", "help": "print one JSON objec
 
 def serve(settings: dict[str, Any]) -> int:
     """Run a server until SIGINT, SIGTERM or --seconds."""
+    over = threading.Event()
+    for number in ENDS:  # before the imports, which take a while
+        signal.signal(number, lambda *_: over.set())
     from netlab.server.server import Server
 
-    over = threading.Event()
     seconds = settings.pop("seconds", None)
     if seconds is not None and not 0 < seconds < threading.TIMEOUT_MAX:
         raise ValueError(f"--seconds {seconds}: give a time above 0")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: over.set())
     if settings.get("allow_remote"):
         say("whoever can reach this address can make this machine work")
     with Server(**listen_of(settings)) as server:
@@ -113,6 +115,8 @@ def serve(settings: dict[str, Any]) -> int:
             flush=True,
         )
         await_end(server, over, seconds)
+    for number in ENDS:  # at its end Python gives them their deadly meaning back
+        signal.signal(number, signal.SIG_IGN)
     print(server.counters().T.to_string(header=False))
     for number, reason in server.failures.items():
         say(f"worker {number} died: {reason!r}")
@@ -136,7 +140,7 @@ def load(settings: dict[str, Any]) -> int:
     result = fire(settings.pop("target"), on_error="record", **settings)
     found = load_figures(result)
     show(found, as_json)
-    return FAILED if result.failures() else 0
+    return FAILED if result.failures() or result.missing else 0
 
 
 def ps(settings: dict[str, Any]) -> int:
@@ -176,8 +180,11 @@ def strategies(settings: dict[str, Any]) -> int:
 def run(settings: dict[str, Any]) -> int:
     """Run one server under one load and print the figures."""
     from netlab.study.repeats import repeated, summary
+    from netlab.study.run import new_folder
 
     as_json, save = settings.pop("json"), settings.pop("save", None)
+    if save:
+        new_folder(save)  # refused now, not after the runs
     runs = repeated(settings.pop("repeats", 1), **listen_of(settings))
     if save:
         runs[-1].save(save)
@@ -246,9 +253,18 @@ COMMANDS: dict[str, tuple[Command, tuple[Option, ...]]] = {
 }
 
 
-def parser() -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """argparse's, but a mistake costs one line, as every other refusal does."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the message."""
+        say(f"{message}; see {self.prog} --help")
+        sys.exit(REFUSED)
+
+
+def parser() -> Parser:
     """Return the parser; options that are not given are not in its result."""
-    top = argparse.ArgumentParser(prog="python -m netlab", description=__doc__)
+    top = Parser(prog="python -m netlab", description=__doc__)
     top.formatter_class = argparse.RawDescriptionHelpFormatter
     below = top.add_subparsers(dest="command", required=True)
     for name, (command, options) in COMMANDS.items():
@@ -265,9 +281,14 @@ def main(arguments: list[str] | None = None) -> int:
     settings = vars(parser().parse_args(arguments))
     command, _ = COMMANDS[settings.pop("command")]
     try:
-        return command(settings)
+        status = command(settings)
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the rest
+        return 128 + signal.SIGPIPE
     except (ValueError, OSError) as error:
         say(str(error))
         return REFUSED

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import netlab
 from netlab.kernel import machine as module
 from netlab.kernel.machine import Machine, machine
 
@@ -36,6 +37,10 @@ def test_stamp_of_this_machine_is_json_and_survives_it():
 
 def test_stamp_says_when_to_the_second_in_utc():
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", machine().date)
+
+
+def test_stamp_tells_the_version_that_is_imported():
+    assert machine().netlab == netlab.__version__
 
 
 def test_stamp_keeps_no_path_and_no_home():

@@ -237,6 +237,17 @@ def test_listed_skip_passes_in_silence(tmp_path, listing):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_reasons_are_read_from_pytest_s_own_report(tmp_path):
+    one = "import pytest\n\ndef test_it():\n    pytest.skip('few')\n"
+    (tmp_path / "test_one.py").write_text(one)
+    (tmp_path / "test_two.py").write_text("import pytest\npytest.importorskip('no_1')")
+    report = tmp_path / "report.xml"
+    command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True)
+    reasons = {skip.reason for skip in check_skips.skips_in(report)}
+    assert reasons == {"few", "could not import 'no_1': No module named 'no_1'"}
+
+
 @pytest.mark.parametrize("listing", ["", "needs\n", "# needs 64 CPUs [here: 2]\n"])
 def test_unlisted_skip_fails_with_its_reason(tmp_path, listing):
     done = run_check(tmp_path, listing)

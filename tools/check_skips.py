@@ -6,6 +6,7 @@ reasons in pytest's XML report with a short list. Nothing is printed when all is
 well: the last summary on the screen stays pytest's.
 """
 
+import ast
 import re
 import sys
 from pathlib import Path
@@ -23,11 +24,23 @@ class Skip(NamedTuple):
 def skips_in(report: Path) -> list[Skip]:
     """The skipped tests of a JUnit XML report; expected failures are no skips."""
     return [
-        Skip(f"{case.get('classname')}::{case.get('name')}", skip.get("message", ""))
+        Skip(f"{case.get('classname')}::{case.get('name')}", reason_of(skip))
         for case in ElementTree.parse(report).iter("testcase")
         for skip in case.iter("skipped")
         if skip.get("type") != "pytest.xfail"
     ]
+
+
+def reason_of(skip: ElementTree.Element) -> str:
+    """The reason as the test gave it.
+
+    For a module that skips itself as a whole, pytest keeps the reason in the text:
+    a tuple of file, line and "Skipped: reason".
+    """
+    message = skip.get("message", "")
+    if message != "collection skipped":
+        return message
+    return ast.literal_eval(skip.text or "")[2].removeprefix("Skipped: ")
 
 
 def allowed_in(listing: Path) -> list[str]:

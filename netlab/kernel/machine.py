@@ -20,7 +20,6 @@ Not in this file: anything that changes the machine.
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 import os
 import platform
@@ -32,6 +31,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from netlab import __version__
 from netlab.kernel.limits import ROOT, cpu_quota, descriptor_limits, read_text
 from netlab.kernel.limits import Throttling as Throttling
 from netlab.kernel.limits import throttling as throttling
@@ -118,7 +118,7 @@ def machine(root: Path = ROOT) -> Machine:
         implementation=platform.python_implementation(),
         free_threaded=free_threaded_build(),
         gil=gil_on(),
-        netlab=_netlab_version(),
+        netlab=__version__,
         hints=hints(root),
         sysctls={name: sysctl(name, root) for name in SYSCTLS},
         descriptors_soft=soft,
@@ -206,13 +206,6 @@ def _cpu_model(root: Path) -> str:
 def _memory_mib(root: Path) -> int | None:
     kib = _found(r"^MemTotal:\s*(\d+) kB$", root / "proc/meminfo")
     return int(kib) // 1024 if kib else None
-
-
-def _netlab_version() -> str:
-    try:
-        return importlib.metadata.version("netlab")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def _found(pattern: str, path: Path) -> str | None:

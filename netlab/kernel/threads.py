@@ -56,15 +56,23 @@ class ThreadGone(LookupError):
 
 
 def pin(cpus: Iterable[int], tid: int = 0) -> None:
-    """Let thread `tid` (0: the caller) run on `cpus` only."""
-    cpus = set(cpus)
+    """Let thread `tid` (0: the caller) run on `cpus` only.
+
+    Raises ValueError that names the CPUs that it may not use; the kernel would
+    leave them out and say nothing, unless none remained.
+    """
+    cpus, before = set(cpus), os.sched_getaffinity(tid)
     try:
         os.sched_setaffinity(tid, cpus)
-    except OSError as error:
-        allowed = sorted(os.sched_getaffinity(0))
+        missing = cpus - os.sched_getaffinity(tid)
+    except (OSError, ValueError, OverflowError):  # none of them, or no CPU numbers
+        missing = cpus
+    if missing or not cpus:
+        os.sched_setaffinity(tid, before)
         raise ValueError(
-            f"cannot pin to CPUs {sorted(cpus)}: this process may use {allowed}"
-        ) from error
+            f"cannot pin to CPUs {sorted(missing)}: "
+            f"this thread may use {sorted(before)}"
+        )
 
 
 def set_name(name: str, tid: int) -> None:
@@ -91,7 +99,8 @@ def own_usage() -> Usage:
 def usage_of(tid: int) -> Usage:
     """Return the account of any living thread of this user, from outside.
 
-    Raises ThreadGone if there is no such thread any more.
+    Raises ThreadGone if there is no such thread any more, OSError if this process
+    has no descriptor left to look with.
     """
     with _gone_if_missing(tid):
         switches = _view(tid).num_ctx_switches()
@@ -119,9 +128,10 @@ def name_and_start(tid: int) -> tuple[str, float]:
 def _gone_if_missing(tid: int) -> Iterator[None]:
     import psutil
 
+    gone = (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError, IndexError)
     try:
         yield
-    except (psutil.NoSuchProcess, OSError, IndexError) as error:
+    except gone as error:  # not all of OSError: EMFILE does not end a thread
         raise ThreadGone(f"thread {tid} has ended") from error
 
 

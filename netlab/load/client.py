@@ -27,7 +27,7 @@ import time
 from typing import TYPE_CHECKING
 
 from netlab.load.plans import LoadSettings, Outcome
-from netlab.protocol import Answer, ProtocolError, answer_head, write_request
+from netlab.protocol_client import Answer, ProtocolError, answer_head, write_request
 
 if TYPE_CHECKING:
     from netlab.records import Log
@@ -128,9 +128,9 @@ class Load:
     def touch(self) -> None:
         """Open one connection at a time, ask nothing, and hold them all."""
         for _ in range(self.settings.connections or 0):
-            self.open()
             if self.is_over():
                 return
+            self.open()
             self.sleep((self.settings.pause_ms or 0) / 1000)
 
     def let_go(self) -> None:
@@ -235,6 +235,8 @@ class Load:
         if not data:
             self.end(fd, Outcome.HUNG_UP)
             return
+        if not self.settings.requests:
+            raise ProtocolError(f"nobody asked for {data[:40]!r}")
         client.received += len(data)
         if client.answer is None:
             client.inbox += data
@@ -259,7 +261,9 @@ class Load:
         )
         client.asked += 1
         if client.received > answer.size:
-            raise ProtocolError(f"{client.received} bytes for an answer of {answer.size}")
+            raise ProtocolError(
+                f"{client.received} bytes for an answer of {answer.size}"
+            )
         client.received = 0
 
     def go_on(self, fd: int, client: Client) -> None:
@@ -287,7 +291,9 @@ class Load:
             self.end(fd, outcome)
         self.epoll.close()
 
-    def record(self, client: Client, outcome: Outcome, closed_ns: int) -> tuple[int, ...]:
+    def record(
+        self, client: Client, outcome: Outcome, closed_ns: int
+    ) -> tuple[int, ...]:
         """Return the values of a connection's row."""
         return (
             client.number,

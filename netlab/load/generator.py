@@ -21,6 +21,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable
@@ -41,16 +42,19 @@ START_TIMEOUT_S = 30.0  # a Python that imports NumPy, on a busy machine
 GRACE_S = 10.0  # how long after its own time limit a load may still report
 PROGRESS_S = 0.1  # between two looks at the rows
 PACKAGE_PARENT = Path(__file__).parents[2]
+BAR_LOCK = threading.RLock()
 
 
 class Listening(Protocol):
     """Anything with addresses, such as a Server."""
 
     @property
-    def addresses(self) -> tuple[Address, ...]: ...
+    def addresses(self) -> tuple[Address, ...]:
+        """Where it listens."""
+        ...
 
 
-Target = Listening | str | Iterable[str]
+Target = Listening | str | Iterable[Listening | str]
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,13 @@ class LoadResult:
         frame = _frame(self.connection_rows)
         frame["outcome"] = [Outcome(value).name.lower() for value in frame["outcome"]]
         return frame
+
+    @property
+    def missing(self) -> int:
+        """Connections that were asked for and never begun: the load ended before."""
+        if self.settings.duration_s is not None:
+            return 0  # the time was to end it, not the count
+        return (self.actual.connections or 0) - len(self.connection_rows)
 
     def failures(self) -> dict[Outcome, int]:
         """Return how many connections did not complete, by kind."""
@@ -212,7 +223,7 @@ class Child:
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         path = os.pathsep.join([str(PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")])
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - `_end` closes it
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "netlab.load.process", str(theirs.fileno())],
@@ -250,7 +261,7 @@ class Child:
             raise ChildGone(self._last_words()) from error
 
     def report(
-        self, limit_s: float, advance: Callable[[], None] = lambda: None
+        self, limit_s: float, advance: Callable[[], object] = lambda: None
     ) -> dict[str, Any]:
         """Return the next report; calls `advance` every PROGRESS_S meanwhile."""
         deadline = time.monotonic() + limit_s
@@ -326,6 +337,7 @@ def _bar(logs: _Logs, shown: bool):
     class Bar(tqdm):
         monitor_interval = 0  # else tqdm leaves a thread behind
 
+    Bar.set_lock(BAR_LOCK)  # else it makes one for processes, and a process for it
     settings, (connections, requests) = logs.settings, logs.settings.rows()
     log, unit = (logs.requests, "requests") if requests else (logs.connections, "conns")
     total = None if settings.duration_s else (requests or connections)
@@ -336,12 +348,12 @@ def _bar(logs: _Logs, shown: bool):
 
 def _addresses(target: Target, allow_remote: bool) -> list[Address]:
     """Return the target's addresses; ValueError for one beyond this machine."""
-    if isinstance(target, str):
-        found = [parse(target)]
-    elif isinstance(target, Iterable):
-        found = [parse(text) for text in target]
-    else:
-        found = list(target.addresses)
+    targets = target if isinstance(target, Iterable) else [target]
+    found: list[Address] = []
+    for one in [target] if isinstance(target, str) else targets:
+        found += [parse(one)] if isinstance(one, str) else one.addresses
+    if not found:
+        raise ValueError(f"target={target!r}: give a server or at least one address")
     for address in found:
         if not allow_remote and not is_local(address):
             raise ValueError(
@@ -353,11 +365,12 @@ def _addresses(target: Target, allow_remote: bool) -> list[Address]:
 
 def _raise_failures(result: LoadResult, addresses: list[Address]) -> None:
     failures = result.failures()
-    if failures:
-        told = "; ".join(f"{n} {MEANINGS[kind]}" for kind, n in failures.items())
+    if failures or result.missing:
+        told = [f"{n} {MEANINGS[kind]}" for kind, n in failures.items()]
+        told += [f"{result.missing} not begun"] if result.missing else []
         raise LoadError(
             f"{sum(failures.values())} of {len(result.connection_rows)} connections to "
-            f"{', '.join(map(str, addresses))} did not complete: {told}. "
+            f"{', '.join(map(str, addresses))} did not complete: {'; '.join(told)}. "
             "The rows so far are in .result; on_error='record' goes on instead",
             result,
         )

@@ -26,6 +26,7 @@ from netlab.records import columns
 CONNECTIONS_LIMIT = 1 << 20
 REQUESTS_LIMIT = 1 << 22  # rows of the request log: 200 MB, used as they are written
 AT_ONCE_LIMIT = 1 << 16
+TIMEOUT_LIMIT_S = 86_400  # a day; epoll's own limit, in ms and an int, is 24 of them
 
 
 class Outcome(IntEnum):
@@ -132,19 +133,18 @@ class LoadSettings:
         finite("pause_ms", self.pause_ms, 0)
         finite("hold_ms", self.hold_ms, 0)
         finite("timeout_s", self.timeout_s, 1e-3)
-        if self.path is not None and not self.path.startswith("/"):
-            raise ValueError(f"path={self.path!r}: begin with a slash, such as '/'")
+        self._check_path()
+        if self.timeout_s is None or self.timeout_s > TIMEOUT_LIMIT_S:
+            raise ValueError(
+                f"timeout_s={self.timeout_s}: every load ends; give at most "
+                f"{TIMEOUT_LIMIT_S} seconds"
+            )
         if (self.duration_s or 0) >= self.timeout_s:
             raise ValueError(
                 f"duration_s={self.duration_s} is not below timeout_s="
                 f"{self.timeout_s}: raise timeout_s"
             )
-        wanted = (self.connections or 1) * (self.requests or 1)
-        if wanted > REQUESTS_LIMIT and self.duration_s is None:
-            raise ValueError(
-                f"{self.connections} connections of {self.requests} requests each: at "
-                f"most {REQUESTS_LIMIT} requests have a row; ask for fewer"
-            )
+        self._check_rows()
 
     def resolved(self) -> LoadSettings:
         """Return the settings with the plan's defaults in place of None."""
@@ -169,6 +169,23 @@ class LoadSettings:
         """Return how many connections may be open at the same time."""
         full = self.resolved()
         return full.at_once or full.connections or 0
+
+    def _check_path(self) -> None:
+        path = self.path
+        if path is not None and not (isinstance(path, str) and path.startswith("/")):
+            raise ValueError(f"path={path!r}: begin with a slash, such as '/'")
+        if not all("!" <= letter <= "~" and letter != "#" for letter in path or ""):
+            raise ValueError(f"path={path!r}: use visible ASCII only, without '#'")
+
+    def _check_rows(self) -> None:
+        defaults = find(self.plan).defaults
+        connections = self.connections or defaults["connections"]
+        requests = self.requests or 1
+        if connections * requests > REQUESTS_LIMIT and self.duration_s is None:
+            raise ValueError(
+                f"{connections} connections of {requests} requests each: at most "
+                f"{REQUESTS_LIMIT} requests have a row; ask for fewer"
+            )
 
     def _refuse_what_is_ignored(self, plan: Plan) -> None:
         used = {*plan.defaults, "plan", "timeout_s"}

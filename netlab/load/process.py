@@ -86,23 +86,27 @@ def fire(control: socket.socket, order: dict[str, Any], descriptors: list[int]) 
     with raised_descriptor_limit(settings.descriptors() + OWN, at_most=True):
         try:
             getattr(load, settings.plan)()
-            if settings.plan == "touch":
+            if settings.plan == "touch" and not load.is_over():
                 hold(control, load)
-                load.let_go()
         finally:
             load.finish()
     say(control, done=True)
 
 
 def hold(control: socket.socket, load: Load) -> None:
-    """Say that all connections are open, and wait for the word to close them."""
+    """Say that all connections are open, wait for the word, and close them."""
     say(control, held=True)
     control.settimeout(max(load.deadline - time.monotonic(), 0.001))
-    order, _ = hear(control)
+    try:
+        order, _ = hear(control)
+    except TimeoutError:  # the word may still come: nobody is here to hear it
+        sys.exit("the word to close came later than timeout_s allows")
     control.settimeout(None)
     if order is None:
         raise Interrupted
     load.sleep((load.settings.hold_ms or 0) / 1000)
+    if not load.is_over():  # else they are cut off, and their rows say so
+        load.let_go()
 
 
 if __name__ == "__main__":

@@ -46,6 +46,8 @@ def current_origin() -> Origin | None:
     """Return the notebook cell that is running now; None outside a notebook."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
-    parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
+    if not hasattr(shell, "get_parent"):  # a terminal's has no cells
+        return None
+    parent = shell.get_parent()
     cell = parent.get("metadata", {}).get("cellId")
     return Origin(cell, parent["header"]["msg_id"]) if cell else None

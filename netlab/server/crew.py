@@ -13,11 +13,14 @@ neither the start nor the stop is in any count. An asleep thread's voluntary
 switches since then are exactly its wake-ups.
 
 A worker's thread never prints: what kills it is kept in `failures`.
+
+The server's finalizer calls `stop` wherever the last reference goes: in a forked
+child, whose copy of the crew has no threads and must leave the parent's alone;
+or in whichever thread collects garbage, a worker too, which cannot join itself.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
@@ -55,6 +58,7 @@ class Crew:
         self.addresses: tuple[Address, ...] = ()
         self.stopped = False
         self._at_ready = self.rows.copy()
+        self._before_stop: np.ndarray | None = None
         self._at_stop: np.ndarray | None = None
         self._left_waiting = 0
         self._listeners: list[listeners.Listener] = []
@@ -74,19 +78,19 @@ class Crew:
             self._workers[number] = self._make_worker(number, watched[number])
         for number in sorted(self._workers):
             thread = threading.Thread(target=self._work, args=(number,), daemon=True)
+            self._threads.append(thread)  # first: an interrupt may come in start()
             thread.start()
-            self._threads.append(thread)
         self._await_ready()
         threads.settle(self.rows.array["tid"].tolist(), FIRST_SLEEP_S)
         self._at_ready = self._accounts()
 
     def _open(self) -> list[tuple[listeners.Listener, ...]]:
-        addresses = tuple(tuple(address) for address in self.settings.addresses())
+        addresses = tuple(self.settings.addresses())
         plan = listeners.Plan(addresses, self.backlog)
         watched = self.strategy.open(plan, len(self.cpus))
         self._listeners = list(dict.fromkeys(item for row in watched for item in row))
         self.addresses = tuple(
-            Address(*listeners.address_of(listener)) for listener in self._listeners
+            listeners.address_of(listener) for listener in self._listeners
         )
         return watched
 
@@ -139,49 +143,79 @@ class Crew:
         """Return the rows, the usage of living workers read from the kernel."""
         rows = self.rows.copy()
         for row in rows[rows["state"] == counters.State.READY]:
-            with contextlib.suppress(threads.ThreadGone):  # then its own last word
+            number = row["worker"]
+            try:
                 usage = threads.usage_of(int(row["tid"]))
+            except threads.ThreadGone:  # since the copy: then its own last word
+                rows[number] = self.rows.array[number]
+            else:
                 for name, value in zip(counters.USAGE, usage, strict=True):
-                    rows[name][row["worker"]] = value
+                    rows[name][number] = value
         return rows
 
     def waiting(self) -> int:
         """Return the length of all accept queues, now or when it was stopped."""
-        return self._left_waiting if self.stopped else listeners.waiting(self._listeners)
+        if self.stopped:
+            return self._left_waiting
+        return listeners.waiting(self._listeners)
 
     # -- stopping -----------------------------------------------------------------
 
     def stop(self) -> None:
-        """Stop, join, close. Does nothing the second time; may be tried again
-        if it raised because a worker was late."""
+        """Stop, join, close. Does nothing the second time.
+
+        May be tried again if it raised because a worker was late.
+        """
+        if os.getpid() != self.pid:
+            return
+        if threading.current_thread() in self._threads:
+            threading.Thread(target=self.stop).start()
+            return
         with self._stopping:
             if self.stopped:
                 return
-            at_stop = self.snapshot()
+            if self._before_stop is None:
+                self._before_stop = self._snapshot_if_possible()
             self._barrier.abort()
             if self._stop >= 0:
                 os.eventfd_write(self._stop, 1)
             self._join()
-            self._at_stop = self._with_last_counts(at_stop)
+            self._at_stop = self._with_last_counts(self._before_stop)
             self._close()
             self.stopped = True
 
     def _join(self) -> None:
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        for thread in self._threads:
+        # One that is not alive yet, after an interrupt, will end at the barrier.
+        living = [thread for thread in self._threads if thread.is_alive()]
+        for thread in living:
             thread.join(max(0.0, deadline - time.monotonic()))
-        late = sum(thread.is_alive() for thread in self._threads)
+        late = sum(thread.is_alive() for thread in living)
         if late:
             raise RuntimeError(
                 f"{late} workers did not stop within {STOP_TIMEOUT_S:.0f} s: they are "
                 "still busy with a request; call stop() again"
             )
 
-    def _with_last_counts(self, at_stop: np.ndarray) -> np.ndarray:
+    def _snapshot_if_possible(self) -> np.ndarray | None:
+        """Return the snapshot, or None when out of descriptors.
+
+        That must not keep a server from stopping; the workers' own last words,
+        with the wake-up of the stop in them, then have to do.
+        """
+        try:
+            return self.snapshot()
+        except OSError:
+            return None
+
+    def _with_last_counts(self, before: np.ndarray | None) -> np.ndarray:
         """Keep usage and turns of before the stop, and all that was counted since."""
         last = self.rows.copy()
-        for name in (*counters.USAGE, "turns"):
-            last[name] = at_stop[name]
+        for name in counters.USAGE:
+            last[name] -= self._at_ready[name]
+        if before is not None:
+            for name in (*counters.USAGE, "turns"):
+                last[name] = before[name]
         return last
 
     def _close(self) -> None:
@@ -191,6 +225,6 @@ class Crew:
         listeners.close_all(self._listeners)
         self._workers.clear()
         self._threads.clear()
-        if self._stop >= 0:
-            os.close(self._stop)
-            self._stop = -1
+        stop, self._stop = self._stop, -1
+        if stop >= 0:
+            os.close(stop)

@@ -21,14 +21,15 @@ import socket
 from typing import NamedTuple
 
 from netlab.kernel import backlog as accept_queue
+from netlab.kernel.addresses import Address
 
 Listener = socket.socket
 
 
 class Plan(NamedTuple):
-    """What to open: (host, port) pairs, and how many connections may wait."""
+    """What to open, and how many connections may wait at each."""
 
-    addresses: tuple[tuple[str, int], ...]
+    addresses: tuple[Address, ...]
     backlog: int
 
 
@@ -42,7 +43,7 @@ def open_shared(plan: Plan, workers: int) -> list[tuple[Listener, ...]]:
     try:
         for host, port in plan.addresses:
             opened.append(open_listener(host, port, plan.backlog))
-    except OSError:
+    except BaseException:  # an interrupt too
         close_all(opened)
         raise
     return [tuple(opened)] * workers
@@ -67,17 +68,21 @@ def open_listener(host: str, port: int, backlog: int) -> Listener:
             f"cannot listen on {host} port {port}: {error.strerror}; "
             "choose another port, or port 0 for any free one",
         ) from error
+    except BaseException:
+        listener.close()
+        raise
     return listener
 
 
-def address_of(listener: Listener) -> tuple[str, int]:
-    """Return the (host, port) that a listener is bound to."""
-    return listener.getsockname()[:2]
+def address_of(listener: Listener) -> Address:
+    """Return the address that a listener is bound to."""
+    return Address(*listener.getsockname()[:2])
 
 
 def waiting(listeners: list[Listener]) -> int:
     """Return how many complete connections nobody has accepted yet."""
-    return sum(accept_queue.accept_queue_length(listener) for listener in listeners)
+    still_open = [listener for listener in listeners if listener.fileno() >= 0]
+    return sum(accept_queue.accept_queue_length(listener) for listener in still_open)
 
 
 def close_all(listeners: list[Listener]) -> None:

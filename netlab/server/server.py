@@ -19,6 +19,7 @@ server are therefore those of the moment before it was told to stop.
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -44,13 +45,13 @@ class Server:
     """
 
     def __init__(self, **settings: Any) -> None:
-        if "listen" in settings and not isinstance(settings["listen"], str):
-            settings["listen"] = tuple(settings["listen"])
-        if settings.get("register_order") is not None:
-            settings["register_order"] = tuple(settings["register_order"])
+        for name in ("listen", "register_order"):
+            value = settings.get(name)
+            if isinstance(value, Iterable) and not isinstance(value, str):
+                settings[name] = tuple(value)
         self.settings = ServerSettings(**settings)
-        cells.stop_predecessors(self)
         self._crew = Crew(self.settings)
+        cells.stop_predecessors(self)
         self._finalizer = weakref.finalize(self, self._crew.stop)
         try:
             self._crew.start()

@@ -56,12 +56,12 @@ class ServerSettings:
         row.refuse_unless_possible(engine=self.engine, loop=self.loop)
         whole_number("workers", self.workers, 1, WORKERS_LIMIT)
         whole_number("accept_log", self.accept_log, 0, ACCEPT_LOG_LIMIT)
+        if self.accept_log is None:
+            raise ValueError("accept_log=None: give a whole number, 0 for no log")
+        self._check_flags()
         self._check_order()
         self._check_backlog()
-        if isinstance(self.listen, str) or not self.listen:
-            raise ValueError(
-                f'listen={self.listen!r}: give a list, such as ["127.0.0.1:0"]'
-            )
+        self._check_listen()
         for address in self.addresses():
             self._check_reach(address)
 
@@ -75,22 +75,44 @@ class ServerSettings:
 
     def order(self) -> tuple[int, ...]:
         """Return the workers' numbers in the order in which they register."""
-        return self.register_order or tuple(range(self.worker_count()))
+        if self.register_order is None:
+            return tuple(range(self.worker_count()))
+        return self.register_order
+
+    def _check_flags(self) -> None:
+        for name in ("pin", "allow_remote"):  # "no" would count as yes
+            value = getattr(self, name)
+            if not isinstance(value, bool):
+                raise ValueError(f"{name}={value!r}: give True or False")
 
     def _check_order(self) -> None:
-        expected = list(range(self.worker_count()))
-        if sorted(self.order()) != expected:
+        count, order = self.worker_count(), self.order()
+        listed = isinstance(order, (tuple, list))
+        if not listed or not all(type(number) is int for number in order):
             raise ValueError(
-                f"register_order={self.register_order}: name each of the "
-                f"{len(expected)} workers 0 to {len(expected) - 1} once"
+                f"register_order={order!r}: give a list of whole numbers, such as "
+                f"{list(range(count))}"
+            )
+        if sorted(order) != list(range(count)):
+            raise ValueError(
+                f"register_order={order}: name each of the {count} workers "
+                f"0 to {count - 1} once"
             )
 
     def _check_backlog(self) -> None:
-        limit = somaxconn()
-        if self.backlog is not None and not 1 <= self.backlog <= limit:
+        limit, value = somaxconn(), self.backlog
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if value is not None and not (whole and 1 <= value <= limit):
             raise ValueError(
-                f"backlog={self.backlog}: this kernel allows 1 to {limit}; "
+                f"backlog={value!r}: this kernel allows 1 to {limit}; "
                 "raise the sysctl net.core.somaxconn for more"
+            )
+
+    def _check_listen(self) -> None:
+        texts = self.listen if isinstance(self.listen, (tuple, list)) else ()
+        if not texts or not all(isinstance(text, str) for text in texts):
+            raise ValueError(
+                f'listen={self.listen!r}: give a list, such as ["127.0.0.1:0"]'
             )
 
     def _check_reach(self, address: Address) -> None:

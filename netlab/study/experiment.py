@@ -35,7 +35,7 @@ import numpy as np
 from netlab import counters
 from netlab.kernel import backlog, limits
 from netlab.kernel.machine import machine
-from netlab.load.generator import Generator, LoadResult
+from netlab.load.generator import Generator, LoadError, LoadResult
 from netlab.load.plans import LoadSettings
 from netlab.server.server import Server
 from netlab.server.settings import ACCEPT_LOG_LIMIT, ServerSettings
@@ -68,18 +68,22 @@ def run(
     settings: the fields of ServerSettings and of LoadSettings.
 
     Raises TypeError for an unknown setting, ValueError for one that cannot be
-    honoured, LoadError if the load failed, ConservationError if the two sides
-    do not agree.
+    honoured, RuntimeError if a worker died, LoadError if the load failed,
+    ConservationError if the two sides do not agree.
     """
     for_server, for_load = _split(settings)
     load_settings = LoadSettings(**for_load)
     for_server.setdefault("accept_log", _log_capacity(load_settings))
-    requested = {"server": asdict(ServerSettings(**for_server)), "load": for_load}
+    requested = {
+        "server": asdict(ServerSettings(**for_server), dict_factory=_json_safe),
+        "load": for_load,
+    }
     with contextlib.ExitStack() as stack:
         _raise_limit(stack, load_settings)
         fire = generator or stack.enter_context(Generator())
         server = stack.enter_context(Server(**for_server))
         observed = _observe(server, fire, for_load, sample_rate_per_s, progress)
+    _raise_if_workers_died(server)
     return _report(requested, server, observed)
 
 
@@ -111,11 +115,21 @@ def _observe(
     with _surroundings(seen), contextlib.ExitStack() as stack:
         if rate_per_s is not None:
             seen.sampler = stack.enter_context(Sampler(server, rate_per_s))
-        seen.load = generator.fire(
-            server, on_held=on_held, progress=progress, **for_load
-        )
+        try:
+            seen.load = generator.fire(
+                server, on_held=on_held, progress=progress, **for_load
+            )
+        except LoadError:
+            server.stop()  # so that all that its workers died of is known
+            _raise_if_workers_died(server)
+            raise
         seen.settled &= server.settle()
     return seen
+
+
+def _raise_if_workers_died(server: Server) -> None:
+    for number, reason in server.failures.items():
+        raise RuntimeError(f"worker {number} died in this run: {reason!r}") from reason
 
 
 @contextlib.contextmanager
@@ -131,8 +145,6 @@ def _report(requested: dict[str, Any], server: Server, seen: _Observed) -> Run:
     """Check, and make the tables and figures of a stopped server's run."""
     rows, accepts = server.snapshot(), server.accepts()
     dropped, waiting = server.accepts_dropped(), server.waiting()
-    if server.failures:
-        raise RuntimeError(f"workers died in this run: {server.failures}")
     found = conservation.checks(rows, len(accepts), dropped, waiting, seen.load)
     conservation.require(found)
     actual = {
@@ -220,7 +232,8 @@ def _rate(requests: np.ndarray) -> float | None:
     if not len(requests):
         return None
     ends = requests["start_ns"] + requests["latency_ns"]
-    return round(len(requests) / ((ends.max() - requests["start_ns"].min()) / 1e9), 1)
+    seconds = float(ends.max() - requests["start_ns"].min()) / 1e9
+    return round(len(requests) / seconds, 1)
 
 
 def _cost(sampler: Sampler | None) -> float | None:
@@ -243,6 +256,11 @@ def _split(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         )
     for_server = {key: settings[key] for key in settings if key in SERVER_FIELDS}
     return for_server, {key: settings[key] for key in settings if key in LOAD_FIELDS}
+
+
+def _json_safe(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return settings as JSON would give them back: lists, not tuples."""
+    return {name: list(x) if isinstance(x, tuple) else x for name, x in items}
 
 
 def _log_capacity(settings: LoadSettings) -> int:

@@ -2,7 +2,8 @@
 
 A run is saved as a folder, `run.json` and a CSV file a table, because both can
 be read in ten years and with anything. It opens again as it was: the same
-values, columns and types.
+values, columns and types. `run.json` is written last and says how many rows each
+table has, so a folder that was cut short in writing or copying does not open.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLES = ("workers", "accepts", "samples", "requests", "connections", "checks")
+RECORD = ("settings", "machine", "figures", "columns", "rows")
 RUN_FILE = "run.json"
 FORMAT = 1
 
@@ -61,16 +63,14 @@ class Run:
 
         Raises FileExistsError if there is something already: nothing is lost.
         """
-        folder = Path(folder)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise FileExistsError(f"{folder} exists: save the run to a new folder")
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = new_folder(folder)
         types = {}
         for name in TABLES:
             frame: pd.DataFrame = getattr(self, name)
             types[name] = {column: str(kind) for column, kind in frame.dtypes.items()}
             frame.to_csv(folder / f"{name}.csv", index=False)
-        record = {"format": FORMAT, "columns": types, **self._record()}
+        rows = {name: len(getattr(self, name)) for name in TABLES}
+        record = {"format": FORMAT, "columns": types, "rows": rows, **self._record()}
         (folder / RUN_FILE).write_text(json.dumps(record, indent=1) + "\n")
         return folder
 
@@ -83,7 +83,9 @@ class Run:
         folder = Path(folder)
         record = _read_record(folder / RUN_FILE)
         tables = {
-            name: _read_table(folder / f"{name}.csv", record["columns"][name])
+            name: _read_table(
+                folder / f"{name}.csv", record["columns"][name], record["rows"][name]
+            )
             for name in TABLES
         }
         return cls(
@@ -101,6 +103,15 @@ class Run:
         }
 
 
+def new_folder(folder: str | Path) -> Path:
+    """Return the folder, made if it was not there; FileExistsError unless empty."""
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder} exists: save the run to a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def _read_record(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text())
@@ -108,21 +119,33 @@ def _read_record(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{path} is missing: is its folder a run?") from error
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): save the run again") from error
-    if record.get("format") != FORMAT or not set(TABLES) <= set(record["columns"]):
+    found = record.get("format") if isinstance(record, dict) else None
+    if found != FORMAT:
         raise ValueError(
-            f"{path} has format {record.get('format')!r}, this netlab reads {FORMAT}: "
+            f"{path} has format {found!r}, this netlab reads {FORMAT}: "
             "open it with the netlab that saved it"
         )
+    lost = [name for name in RECORD if not isinstance(record.get(name), dict)]
+    if not lost:
+        described = record["columns"].keys() & record["rows"].keys()
+        lost = [name for name in TABLES if name not in described]
+    if lost:
+        raise ValueError(f"{path} is damaged: it has no {', '.join(lost)}")
     return record
 
 
-def _read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
+def _read_table(path: Path, columns: dict[str, str], rows: int) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        frame = pd.read_csv(path, keep_default_na=False)
+        frame = pd.DataFrame()  # pandas writes one without columns, but reads none
+        if columns or path.stat().st_size > 1:
+            exact = {name: float for name in columns if columns[name] == "float64"}
+            frame = pd.read_csv(path, keep_default_na=False, converters=exact)
         if list(frame.columns) != list(columns):
             raise ValueError(f"its columns are {', '.join(frame.columns)}")
+        if len(frame) != rows:
+            raise ValueError(f"it has {len(frame)} rows, not {rows}")
         return frame.astype(columns)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path} is missing: save the run again") from error

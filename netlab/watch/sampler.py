@@ -43,7 +43,7 @@ class Sampler:
 
     def __init__(self, server: Watched, rate_per_s: float = 20.0) -> None:
         finite("rate_per_s", rate_per_s, 0.01)
-        if rate_per_s > HIGHEST_RATE_PER_S:
+        if rate_per_s is None or rate_per_s > HIGHEST_RATE_PER_S:
             raise ValueError(
                 f"rate_per_s={rate_per_s}: at most {HIGHEST_RATE_PER_S:.0f}; faster "
                 "looking would disturb what it looks at"
@@ -64,7 +64,8 @@ class Sampler:
         self.stop()
 
     def __repr__(self) -> str:
-        return f"<netlab.Sampler: {len(self)} looks at {self.rate_per_s:g}/s>"
+        full = ", and no room for more" if len(self) >= SAMPLES_LIMIT else ""
+        return f"<netlab.Sampler: {len(self)} looks at {self.rate_per_s:g}/s{full}>"
 
     def __len__(self) -> int:
         return len(self._looks)
@@ -104,6 +105,8 @@ class Sampler:
             self._looks.append((now, cpus, self._server.snapshot()))
         except LookupError:
             return False
+        except OSError:
+            pass  # no descriptor left to look with: at the next look, perhaps
         finally:
             self._used_ns = time.thread_time_ns()
             self._ended_ns = time.monotonic_ns()
@@ -119,14 +122,11 @@ class Sampler:
         Columns: `time_ns` (CLOCK_MONOTONIC), `time_s` since the first look,
         `psr` (the CPU its thread was last on), and the counters.
         """
-        import pandas as pd
-
         looks = list(self._looks)
-        if not looks:
-            return pd.DataFrame(columns=["time_ns", "time_s", "psr", *counters.NAMES])
-        frame = counters.table(np.concatenate([rows for _, _, rows in looks]))
-        times = np.repeat([at for at, _, _ in looks], len(self._tids))
-        frame.insert(0, "psr", np.concatenate([cpus for _, cpus, _ in looks]))
-        frame.insert(0, "time_s", (times - times[0]) / 1e9)
+        rows = [rows for _, _, rows in looks] or [np.empty(0, counters.DTYPE)]
+        times = np.repeat([at for at, _, _ in looks], len(self._tids)).astype("int64")
+        frame = counters.table(np.concatenate(rows))
+        frame.insert(0, "psr", [cpu for _, cpus, _ in looks for cpu in cpus])
+        frame.insert(0, "time_s", (times - times[:1]) / 1e9)
         frame.insert(0, "time_ns", times)
         return frame

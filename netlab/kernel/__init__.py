@@ -1,0 +1,1 @@
+"""What this machine is, its threads, limits and queues."""

@@ -1,0 +1,83 @@
+"""What several test modules share: ways to wait, a fresh process, a plain client."""
+
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(params=["epoll", "select"])
+def loop(request):
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def becomes():
+    """Return whether a condition comes true, asked again and again for a while."""
+
+    def becomes(condition, timeout_s=20):
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.002)
+        return True
+
+    return becomes
+
+
+@pytest.fixture(scope="session")
+def start_fresh():
+    """Start a program in a new process; the caller talks to it line by line."""
+
+    def start(program, *arguments, **options):
+        return subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", textwrap.dedent(program)]
+            + [str(argument) for argument in arguments],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def fresh(start_fresh):
+    """Run a program in a new process (its only thread is the main one); it must
+    end well and complain of nothing. Return what it printed, in words."""
+
+    def run(program, *arguments, timeout_s=60, **options):
+        with start_fresh(program, *arguments, **options) as process:
+            try:
+                printed, complaints = process.communicate(timeout=timeout_s)
+            finally:
+                process.kill()
+        assert (process.returncode, complaints) == (0, "")
+        return printed.split()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def ask():
+    """Ask once on a connection of its own; return the whole answer, as bytes."""
+
+    def ask(address, path="/"):
+        with socket.create_connection(tuple(address)[:2], timeout=20) as client:
+            request = f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+            client.sendall(request.encode())
+            return b"".join(iter(lambda: client.recv(65536), b""))
+
+    return ask

@@ -1,0 +1,249 @@
+"""One thread as the kernel sees it: its account, its name, its CPUs, its sleep."""
+
+import os
+import shutil
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from netlab.kernel import threads
+from netlab.kernel.threads import ThreadGone
+
+
+class Sleeper:
+    """A thread that does one thing per byte it is sent, and sleeps otherwise."""
+
+    def __init__(self, work=lambda: None):
+        self.read, self.write = os.pipe()
+        self.results = []
+        started = threading.Event()
+        self.thread = threading.Thread(target=self.live, args=(work, started))
+        self.thread.start()
+        started.wait()
+
+    def live(self, work, started):
+        self.tid = threading.get_native_id()
+        started.set()
+        while os.read(self.read, 1):
+            self.results.append(work())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.write)
+        self.thread.join()
+        os.close(self.read)
+
+
+def spin_for(seconds):
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
+def in_a_thread(work):
+    """Run `work` in a thread of its own and return what it returned or raised."""
+    results = []
+
+    def run():
+        try:
+            results.append(work())
+        except Exception as error:
+            results.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+def gone_tid():
+    return in_a_thread(threading.get_native_id)
+
+
+# --- the account
+
+
+def test_both_views_of_a_threads_account_are_one_counter():
+    def look():
+        for _ in range(1000):
+            before = threads.own_usage()
+            seen = threads.usage_of(threading.get_native_id())
+            after = threads.own_usage()
+            assert before.wakeups <= seen.wakeups <= after.wakeups
+            assert before.preemptions <= seen.preemptions <= after.preemptions
+            if before[:2] == after[:2]:
+                return seen[:2] == before[:2]
+        return None
+
+    assert in_a_thread(look) is True
+
+
+def test_what_is_seen_from_outside_is_what_a_sleeper_finds_when_it_wakes():
+    # The byte comes from another process, while no thread of ours wants the GIL.
+    pairs = []
+    with Sleeper(threads.own_usage) as sleeper:
+        for _ in range(10):
+            assert threads.settle([sleeper.tid])
+            outside = threads.usage_of(sleeper.tid)
+            command = ["sh", "-c", "sleep 0.05; printf x >&0"]
+            subprocess.run(command, stdin=sleeper.write, check=True)
+            assert threads.settle([sleeper.tid])
+            pairs.append((sleeper.results[-1].wakeups, outside.wakeups))
+            if pairs[-1][0] == pairs[-1][1]:
+                break
+    assert all(inside >= outside for inside, outside in pairs)
+    assert pairs[-1][0] == pairs[-1][1]
+
+
+def test_every_wake_up_is_counted():
+    with Sleeper() as sleeper:
+        assert threads.settle([sleeper.tid])
+        before = threads.usage_of(sleeper.tid)
+        for _ in range(20):
+            os.write(sleeper.write, b"x")
+            assert threads.settle([sleeper.tid])
+        after = threads.usage_of(sleeper.tid)
+    assert after.wakeups - before.wakeups >= 20
+    assert len(sleeper.results) == 20
+
+
+def test_looking_wakes_nobody():
+    with Sleeper() as sleeper:
+        assert threads.settle([sleeper.tid])
+        assert len({threads.usage_of(sleeper.tid) for _ in range(100)}) == 1
+
+
+def test_both_views_agree_on_the_time_that_a_thread_ran():
+    def look():
+        spin_for(0.1)
+        return threads.own_usage().cpu_ns, threads.usage_of(threading.get_native_id())
+
+    own, seen = in_a_thread(look)
+    assert 0.8 < own / seen.cpu_ns < 1.25
+    assert own >= 0.08e9
+
+
+def test_a_thread_that_ended_is_gone():
+    tid = gone_tid()
+    for look in (threads.usage_of, threads.cpu_of, threads.name_and_start):
+        with pytest.raises(ThreadGone, match=str(tid)):
+            look(tid)
+
+
+def test_a_process_out_of_descriptors_does_not_take_threads_for_gone(fresh):
+    program = """
+        import errno, os, resource, threading
+        from netlab.kernel import threads
+        tid = threading.get_native_id()
+        before = threads.usage_of(tid)
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (os.dup(0) + 1, hard))
+        try:
+            threads.usage_of(tid)
+        except OSError as error:
+            print(errno.errorcode[error.errno])
+    """
+    assert fresh(program) == ["EMFILE"]
+
+
+def test_where_a_thread_is():
+    with Sleeper() as sleeper:
+        assert threads.cpu_of(sleeper.tid) in os.sched_getaffinity(0)
+
+
+# --- the name
+
+
+def test_a_name_shows_in_proc_and_in_ps():
+    begun = time.time()
+    with Sleeper() as sleeper:
+        threads.set_name("netlab-test-15c", sleeper.tid)
+        comm = Path(f"/proc/{os.getpid()}/task/{sleeper.tid}/comm")
+        assert comm.read_text() == "netlab-test-15c\n"
+        name, start = threads.name_and_start(sleeper.tid)
+        assert (name, abs(start - begun) < 5) == ("netlab-test-15c", True)
+        if shutil.which("ps") is None:
+            pytest.skip("no ps here (procps)")
+        command = ["ps", "-L", "-o", "tid=,comm=", "-p", str(os.getpid())]
+        lines = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert [str(sleeper.tid), "netlab-test-15c"] in [
+            line.split() for line in lines.stdout.splitlines()
+        ]
+
+
+@pytest.mark.parametrize("name", ["", "x" * 16, "\u00fc" * 8, "x" * 1000])
+def test_a_name_the_kernel_would_cut_is_refused(name):
+    with Sleeper() as sleeper:
+        comm = Path(f"/proc/self/task/{sleeper.tid}/comm")
+        before = comm.read_text()
+        with pytest.raises(ValueError, match="1 to 15 bytes") as refused:
+            threads.set_name(name, sleeper.tid)
+        assert repr(name) in str(refused.value)
+        assert comm.read_text() == before
+
+
+# --- the CPUs
+
+
+def test_a_thread_is_pinned_and_no_other():
+    ours = os.sched_getaffinity(0)
+    for cpu in sorted(ours):
+        with Sleeper() as sleeper:
+            threads.pin([cpu], sleeper.tid)
+            assert os.sched_getaffinity(sleeper.tid) == {cpu}
+
+        def pin_itself(cpu=cpu):
+            threads.pin([cpu])
+            return os.sched_getaffinity(0)
+
+        assert in_a_thread(pin_itself) == {cpu}
+    assert os.sched_getaffinity(0) == ours
+
+
+@pytest.mark.parametrize("missing", [{9999}, {9998, 9999}, {-1}, {1 << 40}])
+@pytest.mark.parametrize("with_good_ones", [False, True])
+def test_cpus_that_do_not_exist_are_named(missing, with_good_ones):
+    before = os.sched_getaffinity(0)
+    with pytest.raises(ValueError, match="cannot pin to CPUs") as refused:
+        threads.pin(missing | (before if with_good_ones else set()))
+    said, allowed = str(refused.value).split(": this thread may use ")
+    assert all(str(cpu) in said for cpu in missing)
+    assert allowed == str(sorted(before))
+    assert os.sched_getaffinity(0) == before
+
+
+def test_no_cpu_at_all_is_refused():
+    with pytest.raises(ValueError, match=r"cannot pin to CPUs \[\]"):
+        threads.pin([])
+
+
+# --- sleep
+
+
+def test_sleeping_threads_settle_and_ended_ones_count_as_asleep():
+    with Sleeper() as one, Sleeper() as another:
+        assert threads.settle([one.tid, gone_tid(), another.tid])
+    assert threads.settle([])
+
+
+def test_a_busy_thread_never_settles():
+    over = threading.Event()
+
+    def burn():
+        while not over.is_set():
+            pass
+
+    busy = threading.Thread(target=burn)
+    with Sleeper() as sleeper:
+        busy.start()
+        try:
+            assert not threads.settle([sleeper.tid, busy.native_id], timeout_s=0.3)
+        finally:
+            over.set()
+            busy.join()
+        assert threads.settle([sleeper.tid])
