@@ -3,7 +3,8 @@
 Every command is an argument table and a function that returns the exit status:
 0 when all went well, 1 when a run, a load or a worker failed, 2 for a setting
 that cannot be honoured. Messages go to standard error, results to standard
-output; `--json` prints one JSON object and nothing else there.
+output; `--json` prints JSON and nothing else there: one object, or for the tables
+of `doctor` and `strategies` one list.
 """
 
 from __future__ import annotations

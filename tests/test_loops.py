@@ -131,7 +131,7 @@ def test_epoll_bounds_a_turn():
 def test_select_refuses_what_its_sets_cannot_hold(pair):
     waiter = SelectLoop()
     waiter.add(pair[0].fileno(), WRITE)
-    with pytest.raises(ValueError, match="cannot watch descriptor 1024.*loop='epoll'"):
+    with pytest.raises(ValueError, match=r"cannot watch descriptor 1024.*loop='epoll'"):
         waiter.add(SELECT_LIMIT, READ)
     assert ready(waiter) == [(pair[0].fileno(), WRITE)]
 

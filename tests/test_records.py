@@ -206,9 +206,9 @@ def test_memory_that_is_too_short_is_refused():
     ids=str,
 )
 def test_a_dtype_that_would_be_written_wrongly_is_refused(dtype):
-    with pytest.raises(TypeError, match="fields only|make its dtype by columns"):
+    with pytest.raises(TypeError, match=r"fields only|make its dtype by columns"):
         Rows(dtype, 1)
-    with pytest.raises(TypeError, match="fields only|make its dtype by columns"):
+    with pytest.raises(TypeError, match=r"fields only|make its dtype by columns"):
         Log(dtype, 1)
 
 

@@ -46,7 +46,7 @@ def current_origin() -> Origin | None:
     """Return the notebook cell that is running now; None outside a notebook."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
-    if not hasattr(shell, "get_parent"):  # a terminal's has no cells
+    if shell is None or not hasattr(shell, "get_parent"):  # a terminal has no cells
         return None
     parent = shell.get_parent()
     cell = parent.get("metadata", {}).get("cellId")
