@@ -135,7 +135,7 @@ def await_end(server: Server, over: threading.Event, seconds: float | None) -> N
 def load(settings: dict[str, Any]) -> int:
     """Fire one load at an address."""
     from netlab.load.generator import fire
-    from netlab.study.experiment import load_figures
+    from netlab.study.report import load_figures
 
     as_json = settings.pop("json")
     result = fire(settings.pop("target"), on_error="record", **settings)

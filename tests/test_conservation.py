@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from netlab import counters
-from netlab.load.generator import LoadResult
 from netlab.load.plans import CONNECTION, REQUEST, LoadSettings, Outcome
+from netlab.load.result import LoadResult
 from netlab.study import conservation
 from netlab.study.conservation import Check, ConservationError, require
 

@@ -16,8 +16,9 @@ import pytest
 
 import netlab
 from netlab.load import generator as module
-from netlab.load.generator import Generator, LoadError
-from netlab.load.plans import Outcome
+from netlab.load.generator import Generator
+from netlab.load.plans import MEANINGS, Outcome
+from netlab.load.result import LoadError
 from tests.bounded import (
     BOUND_S,
     ENVIRONMENT,
@@ -378,7 +379,7 @@ def test_fault_ends_the_load_and_raises(generator, fault):
     got = caught.value.result
     assert got.failures()[kind] >= 1
     assert set(got.failures()) <= {kind, Outcome.OPEN}
-    assert module.MEANINGS[kind] in str(caught.value)
+    assert MEANINGS[kind] in str(caught.value)
     assert generator.pid  # the process is none the worse for it
 
 

@@ -10,7 +10,8 @@ import pytest
 
 import netlab
 from netlab import Run, counters
-from netlab.load.generator import Generator, LoadError
+from netlab.load.generator import Generator
+from netlab.load.result import LoadError
 from netlab.server.worker import Worker
 from netlab.study import experiment
 from netlab.study.conservation import ConservationError

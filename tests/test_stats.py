@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netlab.study.experiment import load_figures, write_order
+from netlab.study.report import load_figures, write_order
 from netlab.study.stats import LATENCIES, jain, latency_figures
 
 quick = settings(max_examples=200, deadline=None, derandomize=True)
@@ -76,8 +76,8 @@ def test_order_with_more_workers_is_numbers():
 
 
 def test_rate_counts_from_the_first_start_to_the_last_answer():
-    from netlab.load.generator import LoadResult
     from netlab.load.plans import CONNECTION, REQUEST, LoadSettings
+    from netlab.load.result import LoadResult
 
     asked = np.zeros(4, REQUEST)
     asked["start_ns"] = [7e9, 7.5e9, 8e9, 8.5e9]

@@ -5,8 +5,8 @@ they can be counted while the load runs, for a progress bar, and are still there
 when that process is killed. It may be killed, hang, or find no server; none of
 these may hang the notebook.
 
-Decision. Every wait here ends: with a report, with the end of the process, or at
-the load's own `timeout_s` and GRACE_S more, after which the process is killed.
+Decision. Every load ends: with a report, with the end of its process (`child`), or
+at its own `timeout_s` and GRACE_S more, after which the process is killed.
 What goes wrong raises LoadError with the rows so far in `result`. After an
 interrupt the process is killed at once; `Generator.last` has the rows.
 """
@@ -14,34 +14,21 @@ interrupt the process is killed at once; `Generator.last` has the rows.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import select
-import socket
-import subprocess
-import sys
-import tempfile
 import threading
-import time
-import weakref
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from netlab.kernel.addresses import Address, is_local, parse
-from netlab.load.plans import CONNECTION, MEANINGS, REQUEST, LoadSettings, Outcome
+from netlab.load.child import Child, ChildGone
+from netlab.load.plans import CONNECTION, REQUEST, LoadSettings
+from netlab.load.result import LoadError, LoadResult, require_complete
 from netlab.records import Log, passable_memory
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-START_TIMEOUT_S = 30.0  # a Python that imports NumPy, on a busy machine
 GRACE_S = 10.0  # how long after its own time limit a load may still report
-PROGRESS_S = 0.1  # between two looks at the rows
-PACKAGE_PARENT = Path(__file__).parents[2]
 BAR_LOCK = threading.RLock()
 
 
@@ -55,62 +42,6 @@ class Listening(Protocol):
 
 
 Target = Listening | str | Iterable[Listening | str]
-
-
-@dataclass(frozen=True)
-class LoadResult:
-    """The rows of one load, and what was asked for.
-
-    settings: as asked for. actual: with the plan's defaults filled in.
-    connection_rows, request_rows: structured arrays of plans.CONNECTION, .REQUEST.
-    dropped: requests that found no room for a row.
-    """
-
-    settings: LoadSettings
-    actual: LoadSettings
-    connection_rows: np.ndarray
-    request_rows: np.ndarray
-    dropped: int
-
-    def __repr__(self) -> str:
-        failed = sum(self.failures().values())
-        return (
-            f"<LoadResult: {len(self.request_rows)} requests on "
-            f"{len(self.connection_rows)} connections, {failed} failed>"
-        )
-
-    @property
-    def requests(self) -> pd.DataFrame:
-        """A row per request: connection, start_ns, latency_ns, worker, cpu, status."""
-        return _frame(self.request_rows)
-
-    @property
-    def connections(self) -> pd.DataFrame:
-        """A row per connection: times in ns, the client's port, its outcome."""
-        frame = _frame(self.connection_rows)
-        frame["outcome"] = [Outcome(value).name.lower() for value in frame["outcome"]]
-        return frame
-
-    @property
-    def missing(self) -> int:
-        """Connections that were asked for and never begun: the load ended before."""
-        if self.settings.duration_s is not None:
-            return 0  # the time was to end it, not the count
-        return (self.actual.connections or 0) - len(self.connection_rows)
-
-    def failures(self) -> dict[Outcome, int]:
-        """Return how many connections did not complete, by kind."""
-        kinds, counts = np.unique(self.connection_rows["outcome"], return_counts=True)
-        found = zip(map(Outcome, kinds.tolist()), counts.tolist(), strict=True)
-        return {kind: count for kind, count in found if kind != Outcome.CLOSED}
-
-
-class LoadError(RuntimeError):
-    """A load that did not complete; `result` has the rows so far."""
-
-    def __init__(self, message: str, result: LoadResult) -> None:
-        super().__init__(message)
-        self.result = result
 
 
 class Generator:
@@ -186,7 +117,7 @@ class Generator:
             finally:
                 self.last = logs.result()
         if on_error == "raise":
-            _raise_failures(self.last, addresses)
+            require_complete(self.last, addresses)
         return self.last
 
     def _exchange(
@@ -211,90 +142,6 @@ class Generator:
         except ChildGone as error:
             self.close()
             raise LoadError(str(error), logs.result()) from error
-
-
-class ChildGone(RuntimeError):
-    """The load's process ended, or did not report in time."""
-
-
-class Child:
-    """One process that serves loads; see `netlab.load.process` for its orders."""
-
-    def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        path = os.pathsep.join([str(PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")])
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - `_end` closes it
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "netlab.load.process", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._errors,
-                env=os.environ | {"PYTHONPATH": path.rstrip(os.pathsep)},
-            )
-        self._control = ours
-        self._finalizer = weakref.finalize(
-            self, _end, self._process, ours, self._errors
-        )
-        try:
-            self.report(START_TIMEOUT_S)
-        except BaseException:
-            self.end()
-            raise
-
-    @property
-    def pid(self) -> int:
-        """The process's number."""
-        return self._process.pid
-
-    def end(self) -> None:
-        """Kill the process and wait for it; more calls do nothing."""
-        self._finalizer()
-
-    def send(self, order: dict[str, Any], descriptors: Iterable[int] = ()) -> None:
-        """Send an order, with the descriptors that it is about."""
-        line = json.dumps(order).encode() + b"\n"
-        try:
-            socket.send_fds(self._control, [line], list(descriptors))
-        except OSError as error:
-            raise ChildGone(self._last_words()) from error
-
-    def report(
-        self, limit_s: float, advance: Callable[[], object] = lambda: None
-    ) -> dict[str, Any]:
-        """Return the next report; calls `advance` every PROGRESS_S meanwhile."""
-        deadline = time.monotonic() + limit_s
-        while not select.select([self._control], [], [], PROGRESS_S)[0]:
-            advance()
-            if time.monotonic() > deadline:
-                raise ChildGone(f"the load's process said nothing for {limit_s:.0f} s")
-        line = b""
-        with contextlib.suppress(ConnectionError):
-            line = self._control.recv(1 << 16)
-        if not line:
-            raise ChildGone(self._last_words())
-        advance()
-        return json.loads(line)
-
-    def _last_words(self) -> str:
-        """Return how the process ended, with the last line it wrote."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(1)
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        status = self._process.returncode
-        how = f"was killed by signal {-status}" if status and status < 0 else "ended"
-        return f"the load's process {how}: {lines[-1] if lines else 'it left no word'}"
-
-
-def _end(
-    process: subprocess.Popen[bytes], control: socket.socket, errors: IO[bytes]
-) -> None:
-    control.close()
-    process.kill()
-    process.wait()
-    errors.close()
 
 
 class _Logs:
@@ -330,7 +177,7 @@ class _Logs:
 
 
 @contextlib.contextmanager
-def _bar(logs: _Logs, shown: bool):
+def _bar(logs: _Logs, shown: bool) -> Iterator[Callable[[], object]]:
     """Show a progress bar of the rows written; yields what moves it."""
     from tqdm.auto import tqdm
 
@@ -361,25 +208,6 @@ def _addresses(target: Target, allow_remote: bool) -> list[Address]:
                 "and allow_remote=True"
             )
     return found
-
-
-def _raise_failures(result: LoadResult, addresses: list[Address]) -> None:
-    failures = result.failures()
-    if failures or result.missing:
-        told = [f"{n} {MEANINGS[kind]}" for kind, n in failures.items()]
-        told += [f"{result.missing} not begun"] if result.missing else []
-        raise LoadError(
-            f"{sum(failures.values())} of {len(result.connection_rows)} connections to "
-            f"{', '.join(map(str, addresses))} did not complete: {'; '.join(told)}. "
-            "The rows so far are in .result; on_error='record' goes on instead",
-            result,
-        )
-
-
-def _frame(rows: np.ndarray) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame({name: rows[name] for name in rows.dtype.names or ()})
 
 
 def fire(target: Target, **settings: Any) -> LoadResult:

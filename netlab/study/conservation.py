@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from netlab.load.generator import LoadResult
 from netlab.load.plans import Outcome
+from netlab.load.result import LoadResult
 
 if TYPE_CHECKING:
     import pandas as pd

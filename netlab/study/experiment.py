@@ -6,26 +6,11 @@ the load is over the workers go back to sleep, the counts are read, and the stop
 which wakes everybody once more, is in no count. A load that holds its
 connections (plan `touch`) is read a first time while they are held: what was
 counted until then is the cost of accepting alone.
-
-`python -m netlab run` prints the figures made here under the same names:
-
-    accepts                     per worker: connections it owned
-    accept_wakeups_per_accept   plan touch: wake-ups until all were held, per accept
-    wakeups_per_accept          wake-ups of all workers over the run, per accept
-    turns_per_accept            the same for returns of the wait call
-    would_block_per_accept      the same for accepts that found an empty queue
-    order                       owners of the first 100 connections, see `write_order`
-    jain                        Jain's index of `accepts`
-    p50_us ... max_us           latencies as the client saw them
-    requests_per_s              requests by the time from the first to the last
-    server_cpu_us_per_request   CPU time of the workers per answer
-    conserved                   True: a run that does not add up raises instead
 """
 
 from __future__ import annotations
 
 import contextlib
-import string
 from collections.abc import Iterator
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
@@ -35,13 +20,13 @@ import numpy as np
 from netlab import counters
 from netlab.kernel import backlog, limits
 from netlab.kernel.machine import machine
-from netlab.load.generator import Generator, LoadError, LoadResult
+from netlab.load.generator import Generator
 from netlab.load.plans import LoadSettings
+from netlab.load.result import LoadError, LoadResult
 from netlab.server.server import Server
 from netlab.server.settings import ACCEPT_LOG_LIMIT, ServerSettings
-from netlab.study import conservation
+from netlab.study import conservation, report
 from netlab.study.run import Run
-from netlab.study.stats import jain, latency_figures
 from netlab.watch.sampler import Sampler
 
 if TYPE_CHECKING:
@@ -49,8 +34,6 @@ if TYPE_CHECKING:
 
 SERVER_FIELDS = {field.name for field in fields(ServerSettings)}
 LOAD_FIELDS = {field.name for field in fields(LoadSettings)}
-ORDER_LENGTH = 100
-DIGITS = string.digits + string.ascii_lowercase + string.ascii_uppercase
 OWN_DESCRIPTORS = 256  # what a notebook's kernel and the server itself have open
 
 
@@ -155,7 +138,14 @@ def _report(requested: dict[str, Any], server: Server, seen: _Observed) -> Run:
     return Run(
         settings={"requested": requested, "actual": actual},
         machine=machine().as_dict(),
-        figures=_figures(rows, accepts, seen),
+        figures={
+            **report.run_figures(rows, accepts, seen.held, seen.load),
+            "conserved": True,
+            "settled": seen.settled,
+            "sampler_cost_percent": _cost(seen.sampler),
+            "throttling": seen.throttling,
+            "listen_queue": seen.drops,
+        },
         workers=counters.table(rows),
         accepts=accepts,
         samples=_samples(seen.sampler),
@@ -163,77 +153,6 @@ def _report(requested: dict[str, Any], server: Server, seen: _Observed) -> Run:
         connections=seen.load.connections,
         checks=conservation.table(found),
     )
-
-
-def _figures(
-    rows: np.ndarray, accepts: pd.DataFrame, seen: _Observed
-) -> dict[str, Any]:
-    total = counters.total(rows)
-    owners = (rows["accepted"] + rows["received"] - rows["given"]).tolist()
-    cpu_us = total["cpu_ns"] / 1000
-    return {
-        "accepts": owners,
-        "accept_wakeups_per_accept": _held_wakeups(seen.held),
-        "wakeups_per_accept": _ratio(total["wakeups"], total["accepted"]),
-        "turns_per_accept": _ratio(total["turns"], total["accepted"]),
-        "would_block_per_accept": _ratio(total["would_block"], total["accepted"]),
-        "order": write_order(accepts["owner"].tolist()[:ORDER_LENGTH]),
-        "accept_order": write_order(accepts["acceptor"].tolist()[:ORDER_LENGTH]),
-        "jain": round(jain(owners), 4) if sum(owners) else None,
-        **latency_figures(seen.load.request_rows["latency_ns"]),
-        "requests_per_s": _rate(seen.load.request_rows),
-        "server_cpu_us_per_request": _ratio(cpu_us, total["answers"]),
-        "conserved": True,
-        "settled": seen.settled,
-        "sampler_cost_percent": _cost(seen.sampler),
-        "throttling": seen.throttling,
-        "listen_queue": seen.drops,
-    }
-
-
-def load_figures(load: LoadResult) -> dict[str, Any]:
-    """Return the figures of a load alone, fired at any server, JSON-safe."""
-    workers, answers = np.unique(load.request_rows["worker"], return_counts=True)
-    statuses, seen = np.unique(load.request_rows["status"], return_counts=True)
-    return {
-        "settings": asdict(load.actual),
-        "connections": len(load.connection_rows),
-        "requests": len(load.request_rows),
-        "failures": {kind.name.lower(): n for kind, n in load.failures().items()},
-        "statuses": dict(zip(map(str, statuses), seen.tolist(), strict=True)),
-        "answers": dict(zip(map(str, workers), answers.tolist(), strict=True)),
-        **latency_figures(load.request_rows["latency_ns"]),
-        "requests_per_s": _rate(load.request_rows),
-    }
-
-
-def write_order(workers: list[int]) -> str:
-    """Write worker numbers as one character each: 0-9, a-z, A-Z.
-
-    With a number above 61 in it, as decimal numbers with spaces between.
-    """
-    if max(workers, default=0) < len(DIGITS):
-        return "".join(DIGITS[number] for number in workers)
-    return " ".join(map(str, workers))
-
-
-def _held_wakeups(held: np.ndarray | None) -> float | None:
-    if held is None:
-        return None
-    return _ratio(int(held["wakeups"].sum()), int(held["accepted"].sum()))
-
-
-def _ratio(count: float, by: int) -> float | None:
-    return round(count / by, 4) if by else None
-
-
-def _rate(requests: np.ndarray) -> float | None:
-    """Return requests per second, from the first start to the last answer."""
-    if not len(requests):
-        return None
-    ends = requests["start_ns"] + requests["latency_ns"]
-    seconds = float(ends.max() - requests["start_ns"].min()) / 1e9
-    return round(len(requests) / seconds, 1)
 
 
 def _cost(sampler: Sampler | None) -> float | None:

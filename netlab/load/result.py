@@ -1,0 +1,90 @@
+"""What a load leaves: a row per request and per connection, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from netlab.kernel.addresses import Address
+from netlab.load.plans import MEANINGS, LoadSettings, Outcome
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """The rows of one load, and what was asked for.
+
+    settings: as asked for. actual: with the plan's defaults filled in.
+    connection_rows, request_rows: structured arrays of plans.CONNECTION, .REQUEST.
+    dropped: requests that found no room for a row.
+    """
+
+    settings: LoadSettings
+    actual: LoadSettings
+    connection_rows: np.ndarray
+    request_rows: np.ndarray
+    dropped: int
+
+    def __repr__(self) -> str:
+        failed = sum(self.failures().values())
+        return (
+            f"<LoadResult: {len(self.request_rows)} requests on "
+            f"{len(self.connection_rows)} connections, {failed} failed>"
+        )
+
+    @property
+    def requests(self) -> pd.DataFrame:
+        """A row per request: connection, start_ns, latency_ns, worker, cpu, status."""
+        return _frame(self.request_rows)
+
+    @property
+    def connections(self) -> pd.DataFrame:
+        """A row per connection: times in ns, the client's port, its outcome."""
+        frame = _frame(self.connection_rows)
+        frame["outcome"] = [Outcome(value).name.lower() for value in frame["outcome"]]
+        return frame
+
+    @property
+    def missing(self) -> int:
+        """Connections that were asked for and never begun: the load ended before."""
+        if self.settings.duration_s is not None:
+            return 0  # the time was to end it, not the count
+        return (self.actual.connections or 0) - len(self.connection_rows)
+
+    def failures(self) -> dict[Outcome, int]:
+        """Return how many connections did not complete, by kind."""
+        kinds, counts = np.unique(self.connection_rows["outcome"], return_counts=True)
+        found = zip(map(Outcome, kinds.tolist()), counts.tolist(), strict=True)
+        return {kind: count for kind, count in found if kind != Outcome.CLOSED}
+
+
+class LoadError(RuntimeError):
+    """A load that did not complete; `result` has the rows so far."""
+
+    def __init__(self, message: str, result: LoadResult) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+def require_complete(result: LoadResult, addresses: list[Address]) -> None:
+    """Raise LoadError that says how many connections failed, and how."""
+    failures = result.failures()
+    if failures or result.missing:
+        told = [f"{n} {MEANINGS[kind]}" for kind, n in failures.items()]
+        told += [f"{result.missing} not begun"] if result.missing else []
+        raise LoadError(
+            f"{sum(failures.values())} of {len(result.connection_rows)} connections to "
+            f"{', '.join(map(str, addresses))} did not complete: {'; '.join(told)}. "
+            "The rows so far are in .result; on_error='record' goes on instead",
+            result,
+        )
+
+
+def _frame(rows: np.ndarray) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame({name: rows[name] for name in rows.dtype.names or ()})
