@@ -14,10 +14,12 @@ A connection that a worker accepts and keeps is `accepted` there and `closed`
 there; one that it hands over is `accepted` and `given` here, and `received`
 and `closed` by its owner. What is left over is `open`.
 
-`wakeups`, `preemptions` and `cpu_ns` are the kernel's own account of the
-thread. While the thread lives they are read from outside (kernel.threads),
-which does not wake it; the worker itself writes them here twice, when it is
-ready and when it ends, because the kernel forgets a thread that is gone.
+`wakeups` (voluntary context switches), `preemptions` (involuntary ones) and
+`cpu_ns` are the kernel's own account of the thread. It does not say what a thread
+slept for: under the GIL, waits for the interpreter are among the wake-ups. While
+the thread lives the account is read from outside (kernel.threads), which does not
+wake it; the worker itself writes it here twice, when it is ready and when it ends,
+because the kernel forgets a thread that is gone.
 """
 
 from __future__ import annotations
@@ -74,7 +76,7 @@ COUNTERS = (
     Counter("bytes_in", "count", "bytes in", "bytes received"),
     Counter("bytes_out", "count", "bytes out", "bytes the kernel took"),
     Counter("partial_writes", "count", "partial writes", "sends that had to wait"),
-    Counter("wakeups", "usage", "wake-ups", "voluntary context switches"),
+    Counter("wakeups", "usage", "wake-ups", "sleeps that ended; waits for the GIL too"),
     Counter("preemptions", "usage", "preemptions", "involuntary context switches"),
     Counter("cpu_ns", "usage", "CPU time (ns)", "time it ran, user and system"),
 )

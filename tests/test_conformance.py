@@ -397,15 +397,14 @@ VANISHING = [
 
 @pytest.mark.parametrize("moment", VANISHING, ids=lambda moment: moment.__name__)
 def test_who_vanishes_hurts_nobody(moment, served, bystander, becomes):
-    before = served.counts and served.counts()
+    before = served.counts and served.counts()["resets"]
     for _ in range(5):
         client = Client(served.address)
         moment(client)
         client.vanish()
         assert is_well(bystander)
     if served.counts:
-        assert becomes(lambda: served.counts()["closed"] >= before["closed"] + 5)
-        assert served.counts()["resets"] == before["resets"] + 5
+        assert becomes(lambda: served.counts()["resets"] >= before + 5)
 
 
 def test_who_leaves_in_the_middle_of_an_answer_hurts_nobody(served, bystander, becomes):

@@ -9,8 +9,9 @@ Decision. All loops are made and registered by the starting thread, in
 `register_order`; then the threads start, name and pin themselves, and meet at a
 barrier. The start is over when all of them sleep in their first wait: the
 kernel's account is read there, and what is reported is the difference, so that
-neither the start nor the stop is in any count. An asleep thread's voluntary
-switches since then are exactly its wake-ups.
+neither the start nor the stop is in any count. A sleeping thread's voluntary
+switches since then are its wake-ups: by the network, and with the GIL also those
+after a wait for it.
 
 A worker's thread never prints: what kills it is kept in `failures`.
 
@@ -65,6 +66,7 @@ class Crew:
         self._workers: dict[int, Worker] = {}
         self._threads: list[threading.Thread] = []
         self._barrier = threading.Barrier(count)
+        self._ended: set[int] = set()
         self._stop = -1
         self._stopping = threading.Lock()
 
@@ -77,7 +79,12 @@ class Crew:
         for number in self.settings.order():
             self._workers[number] = self._make_worker(number, watched[number])
         for number in sorted(self._workers):
-            thread = threading.Thread(target=self._work, args=(number,), daemon=True)
+            thread = threading.Thread(
+                target=self._work,
+                args=(number,),
+                name=thread_name(number),
+                daemon=True,
+            )
             self._threads.append(thread)  # first: an interrupt may come in start()
             thread.start()
         self._await_ready()
@@ -109,7 +116,7 @@ class Crew:
     def _work(self, number: int) -> None:
         """Be one worker: the body of its thread."""
         try:
-            threads.set_name(f"netlab-w{number}", threading.get_native_id())
+            threads.set_name(thread_name(number), threading.get_native_id())
             if self.settings.pin:
                 threads.pin([self.cpus[number]])
             self._barrier.wait(START_TIMEOUT_S)
@@ -119,6 +126,8 @@ class Crew:
         except BaseException as error:
             self.failures[number] = error
             self._barrier.abort()
+        finally:
+            self._ended.add(number)
 
     def _await_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -186,16 +195,18 @@ class Crew:
 
     def _join(self) -> None:
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        # One that is not alive yet, after an interrupt, will end at the barrier.
-        living = [thread for thread in self._threads if thread.is_alive()]
-        for thread in living:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        late = sum(thread.is_alive() for thread in living)
-        if late:
+        # By its own word: before Python 3.13 an interrupted join may take a living
+        # thread for dead. One that has not begun yet will end at the barrier.
+        begun = {n for n, thread in enumerate(self._threads) if thread.ident}
+        while begun - self._ended and time.monotonic() < deadline:
+            time.sleep(0.0005)
+        if late := len(begun - self._ended):
             raise RuntimeError(
                 f"{late} workers did not stop within {STOP_TIMEOUT_S:.0f} s: they are "
                 "still busy with a request; call stop() again"
             )
+        for number in begun:
+            self._threads[number].join(max(0.0, deadline - time.monotonic()))
 
     def _snapshot_if_possible(self) -> np.ndarray | None:
         """Return the snapshot, or None when out of descriptors.
@@ -228,3 +239,8 @@ class Crew:
         stop, self._stop = self._stop, -1
         if stop >= 0:
             os.close(stop)
+
+
+def thread_name(number: int) -> str:
+    """Return what `ps -L` and Python call the thread of a worker."""
+    return f"netlab-w{number}"

@@ -1,10 +1,11 @@
 """One worker: a thread with its own loop, bound to one CPU. The original's server.
 
-Facts. Every worker watches the same listeners. A new connection makes them
-readable for all, so one or more workers wake, and all of those call `accept`.
-One gets the connection. For the others the queue is empty again, and because
-the listener does not block they learn it at once: EWOULDBLOCK, which Linux
-calls EAGAIN and Python BlockingIOError. It is an outcome, not an error.
+Facts. Every worker watches the same listeners. A new connection wakes all that
+sleep. Some find the queue empty before their wait call returns, and sleep again
+without having left the kernel; the others call `accept`. One gets the connection.
+For the rest the queue is empty by then, and because the listener does not block
+they learn it at once: EWOULDBLOCK, which Linux calls EAGAIN and Python
+BlockingIOError. It is an outcome, not an error.
 
 The winner keeps the client. It watches the new socket in its own loop, so every
 later byte of that client wakes this worker and no other: no lock is needed for

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from netlab.show import tables
+from netlab.show.figures import readable
 from netlab.show.palette import CARD, HALO, INK, MUTED, ROLES, SMALL_PT, look, new_axes
 
 ROW_IN = 0.27  # inches a thread
@@ -76,8 +77,8 @@ def _ghosts(axes: Axes, bars: pd.DataFrame, height: float) -> None:
 def _equal_share(axes: Axes, share: float, rows: int) -> None:
     axes.axvline(share, color=MUTED, linewidth=1, linestyle=ROLES["ideal"].linestyle)
     axes.annotate(
-        f"equal share {share:,.4g}", (share, -0.55), (0, 3), color=MUTED, ha="center",
-        textcoords="offset points", fontsize=SMALL_PT,
+        f"equal share {readable(share)}", (share, -0.55), (0, 3), color=MUTED,
+        ha="center", textcoords="offset points", fontsize=SMALL_PT,
     )  # fmt: skip
     axes.set_ylim(rows - 0.4, -0.6)
 

@@ -60,7 +60,7 @@ def cpu_placement(samples: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
         "time (s)\nhigh and solid: it ran since the look before   "
         "low and pale: it did not, last on that CPU"
     )
-    axes.set_title("The CPU that each worker's thread was on")
+    axes.set_title("The CPU each worker ran on last, and when it ran")
     _number_lanes(axes, table, colors, lanes)
     _name_cpus(axes, colors)
     return axes

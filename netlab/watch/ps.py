@@ -2,12 +2,13 @@
 
 Facts. PSR is the CPU a thread ran on LAST, also if it has slept since; and
 %CPU is its CPU time over its whole life, not its load now. Both are read from
-/proc, where `ps` has them from.
+/proc, as `ps` does. One row differs: some versions of `ps -L` (procps 4.0.2 was
+seen to) give the main thread the percentage of the whole process; here it is that
+of the thread.
 """
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from netlab.kernel import threads
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from netlab.watch.watched import Watched
 
+SHORTEST_AGE_S = 0.01  # a clock tick, the kernel's own measure of a thread's start
 COLUMNS = ("pid", "tid", "psr", "pcpu", "comm")
 
 
@@ -51,9 +53,9 @@ def _who(target: Watched | int) -> tuple[int, list[int]]:
 def _row(pid: int, tid: int) -> tuple[int, int, int, float, str] | None:
     """Return one thread's row; None if it has ended."""
     try:
-        name, began = threads.name_and_start(tid)
+        name, age_s = threads.name_and_age(tid)
         used_s = threads.usage_of(tid).cpu_ns / 1e9
-        pcpu = round(100 * used_s / max(time.time() - began, 1e-3), 1)
+        pcpu = round(100 * used_s / max(age_s, SHORTEST_AGE_S), 1)
         return pid, tid, threads.cpu_of(tid), pcpu, name
     except threads.ThreadGone:
         return None
