@@ -51,7 +51,7 @@ SERVER: tuple[Option, ...] = (
     ("--backlog", {"type": int, "metavar": "N", "help": "how many may wait"}),
     (
         "--register-order",
-        {"type": numbers, "metavar": "2,0,1", "help": "who watches first"},
+        {"type": numbers, "metavar": "2,0,1", "help": "order of watching"},
     ),
     (
         "--no-pin",
@@ -121,7 +121,9 @@ def serve(settings: dict[str, Any]) -> int:
     print(server.counters().T.to_string(header=False))
     for number, reason in server.failures.items():
         say(f"worker {number} died: {reason!r}")
-    return FAILED if server.failures else 0
+    for number, reason in server.faults.items():
+        say(f"an error in worker {number} ended a connection: {reason!r}")
+    return FAILED if server.failures or server.faults else 0
 
 
 def await_end(server: Server, over: threading.Event, seconds: float | None) -> None:
@@ -141,7 +143,8 @@ def load(settings: dict[str, Any]) -> int:
     result = fire(settings.pop("target"), on_error="record", **settings)
     found = load_figures(result)
     show(found, as_json)
-    return FAILED if result.failures() or result.missing else 0
+    incomplete = result.failures() or result.missing or result.unanswered
+    return FAILED if incomplete else 0
 
 
 def ps(settings: dict[str, Any]) -> int:

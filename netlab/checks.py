@@ -1,8 +1,9 @@
-"""Checks of settings' values: each raises ValueError with the value and the remedy."""
+"""Checks of settings' values: each raises with the value and the remedy."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 
 def whole_number(name: str, value: int | None, least: int, most: int) -> None:
@@ -23,3 +24,13 @@ def finite(name: str, value: float | None, least: float) -> None:
         raise ValueError(f"{name}={value!r}: give a number")
     if not least <= value < math.inf:
         raise ValueError(f"{name}={value}: give a finite number of at least {least}")
+
+
+def known(given: Iterable[str], names: Iterable[str]) -> None:
+    """Refuse settings that there are not, with TypeError, naming those there are."""
+    listed = sorted(names)
+    unknown = sorted(set(given) - set(listed))
+    if unknown:
+        raise TypeError(
+            f"unknown setting {', '.join(unknown)}: there are {', '.join(listed)}"
+        )

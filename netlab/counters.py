@@ -1,4 +1,4 @@
-"""The list of counters: names, columns, labels and sums all come from here.
+"""The list of counters: names, columns, meanings and sums all come from here.
 
 A worker counts in plain integers on its `Tally` and publishes them as one row
 once a turn: an interpreted `row["x"] += 1` on a NumPy field costs about 770 ns,
@@ -50,40 +50,38 @@ class Counter(NamedTuple):
 
     name: str
     kind: str
-    label: str
     meaning: str
 
 
 COUNTERS = (
-    Counter("worker", "identity", "worker", "its number, from 0"),
-    Counter("state", "identity", "state", "starting, ready, ended or failed"),
-    Counter("tid", "identity", "thread", "the kernel's number of the thread"),
-    Counter("cpu", "identity", "CPU", "where its last turn began"),
-    Counter("turns", "count", "turns", "returns of the wait call"),
-    Counter("accepted", "count", "accepts", "connections it took from a queue"),
-    Counter("would_block", "count", "would-blocks", "accepts that found none: EAGAIN"),
-    Counter("accept_errors", "count", "accept errors", "accepts that failed otherwise"),
-    Counter("rests", "count", "rests", "pauses from accepting, out of descriptors"),
-    Counter("received", "count", "received", "connections another worker gave it"),
-    Counter("given", "count", "given", "connections it gave to another worker"),
-    Counter("closed", "count", "closed", "connections it ended"),
-    Counter("resets", "count", "resets", "of those, broken by the client"),
-    Counter("faults", "count", "faults", "of those, by an error of the server"),
-    Counter("left_open", "count", "left open", "connections it held when it ended"),
-    Counter("requests", "count", "requests", "requests it understood or refused"),
-    Counter("refusals", "count", "refusals", "of those, answered with 400 or more"),
-    Counter("answers", "count", "answers", "answers the kernel took whole"),
-    Counter("bytes_in", "count", "bytes in", "bytes received"),
-    Counter("bytes_out", "count", "bytes out", "bytes the kernel took"),
-    Counter("partial_writes", "count", "partial writes", "sends that had to wait"),
-    Counter("wakeups", "usage", "wake-ups", "sleeps that ended; waits for the GIL too"),
-    Counter("preemptions", "usage", "preemptions", "involuntary context switches"),
-    Counter("cpu_ns", "usage", "CPU time (ns)", "time it ran, user and system"),
+    Counter("worker", "identity", "its number, from 0"),
+    Counter("state", "identity", "starting, ready, ended or failed"),
+    Counter("tid", "identity", "the kernel's number of the thread"),
+    Counter("cpu", "identity", "where its last turn began"),
+    Counter("turns", "count", "returns of the wait call"),
+    Counter("accepted", "count", "connections it took from a queue"),
+    Counter("would_block", "count", "accepts that found none: EAGAIN"),
+    Counter("accept_errors", "count", "accepts that failed otherwise"),
+    Counter("rests", "count", "pauses from accepting, out of descriptors"),
+    Counter("received", "count", "connections another worker gave it"),
+    Counter("given", "count", "connections it gave to another worker"),
+    Counter("closed", "count", "connections it ended"),
+    Counter("resets", "count", "of those, broken by the client"),
+    Counter("faults", "count", "of those, by an error of the server's code"),
+    Counter("left_open", "count", "connections it held when it ended"),
+    Counter("requests", "count", "requests it understood or refused"),
+    Counter("refusals", "count", "of those, answered with 400 or more"),
+    Counter("answers", "count", "answers the kernel took whole, by the batch"),
+    Counter("bytes_in", "count", "bytes received"),
+    Counter("bytes_out", "count", "bytes the kernel took"),
+    Counter("partial_writes", "count", "sends that had to wait"),
+    Counter("wakeups", "usage", "sleeps that ended; waits for the GIL too"),
+    Counter("preemptions", "usage", "involuntary context switches"),
+    Counter("cpu_ns", "usage", "time it ran, user and system"),
 )
 NAMES = tuple(counter.name for counter in COUNTERS)
 SUMMED = tuple(counter.name for counter in COUNTERS if counter.kind != "identity")
 USAGE = tuple(counter.name for counter in COUNTERS if counter.kind == "usage")
-LABELS = {counter.name: counter.label for counter in COUNTERS}
 DTYPE = columns(**dict.fromkeys(NAMES, "int64"))
 
 _values = attrgetter(*NAMES)

@@ -135,6 +135,11 @@ class Request(NamedTuple):
     size: int  # bytes, with the empty lines before the head; 0 in a refusal
     reason: bytes
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the input was wrong: nothing behind it can be trusted either."""
+        return self.size == 0
+
 
 class _Refused(Exception):
     def __init__(self, fault: Fault) -> None:

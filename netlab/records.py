@@ -87,8 +87,7 @@ def passable_memory(size: int) -> int:
 class Rows:
     """`count` rows of `dtype`, a writer each; `array` is the readers' live view.
 
-    `dtype` must be aligned (`np.dtype(..., align=True)`) with int64 and int32
-    fields only.
+    `dtype` comes from `columns`: int64 and int32 fields only, aligned.
     """
 
     def __init__(self, dtype: np.dtype, count: int) -> None:

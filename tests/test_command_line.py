@@ -44,6 +44,7 @@ RUN = {  # the keys of docs/command-line.md
     "order": str,
     "accept_order": str,
     "jain": NUMBER,
+    "statuses": dict,
     "p50_us": MAYBE,
     "p90_us": MAYBE,
     "p99_us": MAYBE,

@@ -19,6 +19,7 @@ EQUATIONS = [
     "handing over",
     "worker 0, answers",
     "worker 1, answers",
+    "answers of no worker",
     "request rows",
 ]
 
@@ -125,7 +126,7 @@ def test_answers_that_another_worker_claims_are_found(sides):
 
 def test_answers_without_a_worker_are_found(sides):
     sides.load.request_rows["worker"][-1] = -1
-    assert sides.broken() == ["worker 1, answers"]
+    assert sides.broken() == ["worker 1, answers", "answers of no worker"]
 
 
 def test_request_without_a_row_is_found(sides):

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from netlab.counters import (
     COUNTERS,
     DTYPE,
-    LABELS,
     NAMES,
     SUMMED,
     USAGE,
@@ -23,19 +22,19 @@ from netlab.counters import (
 WAYS = ("accepted", "received", "given", "closed")
 
 
-def test_the_list_makes_the_dtype_the_sums_and_the_labels():
+def test_the_list_makes_the_dtype_and_the_sums():
     assert DTYPE.names == NAMES == tuple(counter.name for counter in COUNTERS)
     assert {DTYPE[name] for name in NAMES} == {np.dtype("int64")}
     assert set(NAMES) - set(SUMMED) == {"worker", "state", "tid", "cpu"}
     assert USAGE == ("wakeups", "preemptions", "cpu_ns")
-    assert tuple(LABELS) == NAMES
 
 
 def test_every_counter_is_explained_once():
     assert {counter.kind for counter in COUNTERS} == {"identity", "count", "usage"}
     for words in zip(*COUNTERS, strict=True):
         assert all(words)
-    assert len(set(NAMES)) == len(set(LABELS.values())) == len(COUNTERS)
+    assert len(set(NAMES)) == len(COUNTERS)
+    assert all(counter.meaning for counter in COUNTERS)
 
 
 def test_a_tally_counts_for_itself_until_it_publishes():

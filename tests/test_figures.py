@@ -12,15 +12,7 @@ from matplotlib.figure import Figure
 from netlab.show import figures, palette
 
 MACHINE = {
-    "system": "Linux",
-    "kernel": "6.18.44-something",
-    "cpus_owned": 2,
-    "cpus_visible": 16,
-    "cpu_quota": 2.0,
-    "python": "3.13.1",
-    "implementation": "CPython",
-    "gil": False,
-    "hints": ["docker", "gVisor"],
+    "line": "Linux 6.18 (gVisor) · 2 of 16 CPUs · quota 2 · Python 3.13.1, GIL off",
     "date": "2026-01-02T03:04:05+00:00",
 }
 
@@ -81,7 +73,7 @@ def test_cpus_differ_in_lightness_not_only_in_hue(cpus):
 
 
 def test_sixteen_workers_differ_in_colour_and_a_second_cue():
-    styles = [figures.worker_style(number) for number in range(16)]
+    styles = [palette.worker_style(number) for number in range(16)]
     assert len({style.marker for style in styles}) == 16
     for cue in ("marker", "hatch", "linestyle"):
         assert len({(style.color, getattr(style, cue)) for style in styles}) == 16
@@ -89,14 +81,14 @@ def test_sixteen_workers_differ_in_colour_and_a_second_cue():
 
 
 def test_a_style_is_defined_for_any_number():
-    assert figures.worker_style(10_007) in map(figures.worker_style, range(112))
+    assert palette.worker_style(10_007) in map(palette.worker_style, range(112))
 
 
 def test_roles_differ_without_their_colour():
     cues = {
-        (role.hatch, role.linestyle, role.marker) for role in figures.ROLES.values()
+        (role.hatch, role.linestyle, role.marker) for role in palette.ROLES.values()
     }
-    assert len(cues) == len(figures.ROLES)
+    assert len(cues) == len(palette.ROLES)
 
 
 def test_what_is_shown_has_picture_words_stamp_and_table():

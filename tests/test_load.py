@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import netlab
+from netlab.kernel.limits import raised_descriptor_limit
 from netlab.load import generator as module
 from netlab.load.generator import Generator
 from netlab.load.plans import MEANINGS, Outcome
@@ -262,9 +263,40 @@ def test_bodies_of_any_size(generator, server, size):
 
 
 def test_refusals_are_answers(generator, server):
-    got = generator.fire(server, connections=3, path="/nowhere")
+    load = {"connections": 3, "requests": 2, "path": "/nowhere"}
+    got = generator.fire(server, on_error="record", **load)
     assert set(got.requests["status"]) == {404}
-    assert got.failures() == {}
+    assert (got.failures(), got.unanswered, got.refused) == ({}, 0, 6)
+    with pytest.raises(LoadError, match=r"6 requests for /nowhere.*6 refused"):
+        generator.fire(server, **load)
+
+
+def test_requests_after_a_refusal_that_closes_are_missed(generator, server):
+    with pytest.raises(LoadError, match=r"2 refused by the server; 6 not answered"):
+        generator.fire(server, connections=2, requests=4, path="/spin/999999")
+
+
+def test_touch_holds_only_what_is_connected(generator):
+    with socket.create_server(("127.0.0.1", 0), backlog=2) as listener:
+        address = "{}:{}".format(*listener.getsockname())
+        settings = {"plan": "touch", "connections": 12, "pause_ms": 0, "timeout_s": 0.5}
+        got = generator.fire(address, on_error="record", **settings)
+    assert 3 <= (got.connection_rows["connect_ns"] >= 0).sum() < 12  # n + 1 fit
+    assert got.failures() == {Outcome.TIMED_OUT: 12}
+
+
+def test_a_load_can_be_fired_while_many_connections_are_held(server):
+    with Generator() as first, Generator() as second:
+        answered = []
+
+        def on_held():
+            answered.append(second.fire(server, connections=5))
+
+        with raised_descriptor_limit(1500 + 256):
+            first.fire(
+                server, on_held=on_held, plan="touch", connections=1200, pause_ms=0
+            )
+    assert len(answered[0].request_rows) == 5
 
 
 def test_another_server_names_no_worker(generator, tmp_path):

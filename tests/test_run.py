@@ -1,5 +1,6 @@
 """A run: checked, told in tables and figures, saved and opened as it was."""
 
+import builtins
 import json
 import statistics
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +13,13 @@ import netlab
 from netlab import Run, counters
 from netlab.load.generator import Generator
 from netlab.load.result import LoadError
+from netlab.server import strategies
 from netlab.server.worker import Worker
 from netlab.study import experiment
 from netlab.study.conservation import ConservationError
 from netlab.study.repeats import repeated, summary
 from netlab.study.run import RUN_FILE, TABLES
+from netlab.study.stats import jain
 from tests.bounded import (
     background,
     children,
@@ -38,6 +41,7 @@ FIGURES = {
     "order": str,
     "accept_order": str,
     "jain": float,
+    "statuses": dict,
     "p50_us": float,
     "p90_us": float,
     "p99_us": float,
@@ -90,7 +94,7 @@ def test_tables_agree_with_one_another(closed):
     samples, checks = sizes.pop("samples"), sizes.pop("checks")
     assert sizes == {"workers": 3, "accepts": 60, "requests": 120, "connections": 60}
     assert samples >= 2 * 3
-    assert checks == 3 + 3 + 4
+    assert checks == 3 + 3 + 5
     assert closed.checks["holds"].all()
     assert closed.workers["accepted"].sum() == closed.workers["closed"].sum() == 60
     assert closed.workers["answers"].sum() == 120
@@ -136,7 +140,9 @@ def test_requested_and_actual_differ_where_they_should(closed):
     assert int(actual["server"]["listen"][0].rpartition(":")[2]) > 0
     assert requested["server"]["register_order"] is None
     assert actual["server"]["register_order"] == [0, 1, 2]
-    assert requested["load"] == {"connections": 60, "requests": 2}
+    load = requested["load"]
+    assert (load["connections"], load["requests"], load["at_once"]) == (60, 2, None)
+    assert requested["server"]["accept_log"] != actual["server"]["accept_log"] == 60
     assert (actual["load"]["at_once"], actual["load"]["path"]) == (8, "/")
     assert actual["sample_rate_per_s"] == 100
 
@@ -470,3 +476,47 @@ def test_nothing_that_exists_is_overwritten(closed, tmp_path):
 def test_counters_have_one_list(closed):
     columns = closed.workers.columns.tolist()
     assert [name for name in columns if name != "open"] == list(counters.NAMES)
+
+
+def test_jain_belongs_to_the_accepts_it_stands_beside():
+    told = summary(repeated(3, workers=2, connections=30))
+    assert told["jain"] == round(jain(told["accepts"]), 4)
+    assert told["jain"] == told["repeats"][-1]["jain"]
+
+
+def test_an_error_in_the_servers_code_is_told(monkeypatch):
+    def broken(*_, **__):
+        raise NameError("a typing mistake")
+
+    monkeypatch.setattr("netlab.server.worker.answer", broken)
+    with pytest.raises(RuntimeError, match=r"ended a connection.*a typing mistake"):
+        netlab.run(workers=2, connections=5)
+
+
+def test_a_strategy_that_hands_over_is_conserved(monkeypatch):
+    def to_the_next(acceptor):
+        return acceptor.peers[(acceptor.number + 1) % len(acceptor.peers)]
+
+    row = strategies.find("level")._replace(name="next", place=to_the_next)
+    monkeypatch.setattr(strategies, "STRATEGIES", (*strategies.STRATEGIES, row))
+    done = netlab.run(strategy="next", workers=3, connections=90, requests=3)
+    workers = done.workers
+    assert workers["given"].sum() == workers["received"].sum() == 90
+    assert (workers["accepted"] == workers["given"]).all()
+    assert (done.accepts["owner"] == (done.accepts["acceptor"] + 1) % 3).all()
+    assert done.figures["accepts"] == workers["received"].tolist()
+    held = netlab.run(strategy="next", workers=3, connections=9, plan="touch")
+    assert held.workers["received"].sum() == 9  # also those that never said a word
+
+
+def test_a_run_needs_no_schedstat(monkeypatch):
+    whole = builtins.open
+
+    def without_schedstat(path, *args, **kwargs):
+        if str(path).endswith("/schedstat"):
+            raise FileNotFoundError(path)
+        return whole(path, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "open", without_schedstat)
+    done = netlab.run(workers=2, connections=20, plan="touch", sample_rate_per_s=None)
+    assert done.figures["accept_wakeups_per_accept"] >= 1

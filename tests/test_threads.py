@@ -252,3 +252,43 @@ def test_a_busy_thread_never_settles():
             over.set()
             busy.join()
         assert threads.settle([sleeper.tid])
+
+
+def test_a_thread_that_waits_for_a_cpu_is_not_asleep(monkeypatch):
+    def runnable(tid):
+        return "R", threads.Usage(5, 0, 1000)  # an account that stands still
+
+    monkeypatch.setattr(threads, "_look", runnable)
+    assert not threads.settle([1, 2], timeout_s=0.1)
+
+
+def test_the_time_of_a_thread_is_known_without_schedstat_too(monkeypatch):
+    with Sleeper(lambda: sum(range(3_000_000))) as sleeper:
+        os.write(sleeper.write, b"x")
+        assert threads.settle([sleeper.tid], 10)
+        exact = threads.usage_of(sleeper.tid)
+        whole = open
+
+        def without(path, *args, **kwargs):
+            if str(path).endswith("schedstat"):
+                raise FileNotFoundError(path)
+            return whole(path, *args, **kwargs)
+
+        monkeypatch.setattr("builtins.open", without)
+        rough = threads.usage_of(sleeper.tid)
+    assert rough.wakeups == exact.wakeups
+    tick_ns = 1e9 / os.sysconf("SC_CLK_TCK")
+    assert abs(rough.cpu_ns - exact.cpu_ns) <= 2 * tick_ns + exact.cpu_ns
+
+
+@pytest.mark.parametrize("kind", ["voluntary", "involuntary"])
+def test_psutil_counts_the_same_switches(kind):
+    import psutil
+
+    with Sleeper() as sleeper:
+        for _ in range(5):
+            os.write(sleeper.write, b"x")
+            assert threads.settle([sleeper.tid], 10)
+        name = {"voluntary": "wakeups", "involuntary": "preemptions"}[kind]
+        theirs = getattr(psutil.Process(sleeper.tid).num_ctx_switches(), kind)
+        assert getattr(threads.usage_of(sleeper.tid), name) == theirs

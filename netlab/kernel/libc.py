@@ -6,9 +6,10 @@ A `ctypes.CDLL` function gives the GIL away for the length of the call, a
 it, so a call that only asks for a number would add the very context switches
 that netlab counts.
 
-Decision. `sched_getcpu` is reached through PyDLL. It costs about 80 ns and is
-read once a turn, because a thread that is not pinned may move at any time and
-an answer that names its CPU should name the one it was served on.
+Decision. `sched_getcpu` is reached through PyDLL. It costs about 80 ns (Python 3.11,
+an idle 2.8 GHz Xeon) and is read once a turn, because a thread that is not pinned
+may move at any time and an answer that names its CPU should name the one it was
+served on.
 
 What may not be put here: anything that decides, loops or keeps state.
 """

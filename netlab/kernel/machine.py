@@ -33,8 +33,6 @@ from typing import Any
 
 from netlab import __version__
 from netlab.kernel.limits import ROOT, cpu_quota, descriptor_limits, read_text
-from netlab.kernel.limits import Throttling as Throttling
-from netlab.kernel.limits import throttling as throttling
 
 GVISOR_BUILD = "Sun Jan 10 15:06:54 PST 2016"  # reported by gVisor under any release
 CAPABILITIES = {  # name: bit, from the kernel's include/uapi/linux/capability.h
@@ -86,6 +84,7 @@ class Machine:
         values["cpus_allowed"] = list(self.cpus_allowed)
         values["hints"] = list(self.hints)
         values["capabilities"] = sorted(self.capabilities)
+        values["line"] = self.line()
         return values
 
     def line(self) -> str:

@@ -8,18 +8,21 @@ slept, and something woke it later), how often the CPU was taken from it
 its own account; /proc/TID gives anybody of the same user the same numbers for
 any thread, without waking it and without root.
 
-psutil reads the switches and the CPU number of a thread if it is given a tid,
-but its `cpu_times()` for a tid is the whole process (psutil issue 1989), so
-the time comes from /proc/TID/schedstat, whose first field is nanoseconds.
+/proc/TID/status has the state and both kinds of switches in one read, and
+/proc/TID/schedstat the time in nanoseconds. (psutil's `cpu_times()` for a tid is the
+whole process, psutil issue 1989. The CPU number is psutil's.)
 
-Decision. Wake-ups are read from outside. A worker that had to be asked would
-have to be woken, and the question would be in the answer. A worker publishes
-its own account only when it becomes ready and when it ends. Both views are the
-same counter of the kernel; a test holds them against each other.
+The kernel counts sleeps, not reasons: a thread that waits for the GIL sleeps too.
 
-`settle` is how a count is made exact: it waits until every thread's account
-has stood still for QUIET_S. A thread that waits for the GIL wakes every 5 ms
-(sys.getswitchinterval) and so never looks asleep for long.
+Decision. Wake-ups are read from outside. A worker that had to be asked would have to
+be woken, and the question would be in the answer. A worker publishes its own account
+only when it becomes ready and when it ends. Both views are the same counter of the
+kernel; a test holds them against each other.
+
+`settle` is how a count is made exact: it waits until every thread is asleep and its
+account has stood still for QUIET_S. The account alone would not do: that of a thread
+which waits for a CPU stands still as well. A thread that waits for the GIL wakes
+every 5 ms (sys.getswitchinterval) and so never looks asleep for long.
 
 What may not be put here: what the threads do.
 """
@@ -28,6 +31,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -38,6 +42,12 @@ if TYPE_CHECKING:
 
 NAME_LIMIT = 15  # characters: TASK_COMM_LEN is 16 with its final NUL
 QUIET_S = 0.012  # more than two of the GIL's 5 ms switch intervals
+ASLEEP, GONE = "S", ""
+STATUS = re.compile(  # the lines of /proc/TID/status that are asked for, in its order
+    rb"^State:\s+(\S).*^voluntary_ctxt_switches:\s+(\d+)"
+    rb"\s+^nonvoluntary_ctxt_switches:\s+(\d+)",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 class Usage(NamedTuple):
@@ -102,11 +112,7 @@ def usage_of(tid: int) -> Usage:
     Raises ThreadGone if there is no such thread any more, OSError if this process
     has no descriptor left to look with.
     """
-    with _gone_if_missing(tid):
-        switches = _view(tid).num_ctx_switches()
-        with open(f"/proc/{tid}/schedstat", "rb", buffering=0) as schedstat:
-            cpu_ns = int(schedstat.read().split()[0])
-        return Usage(switches.voluntary, switches.involuntary, cpu_ns)
+    return _look(tid)[1]
 
 
 def cpu_of(tid: int) -> int:
@@ -129,6 +135,58 @@ def name_and_age(tid: int) -> tuple[str, float]:
     return name, time.clock_gettime(time.CLOCK_BOOTTIME) - began_s
 
 
+def settle(tids: Iterable[int], timeout_s: float = 5.0) -> bool:
+    """Wait until all threads have slept for QUIET_S; False if they never do.
+
+    Threads that end meanwhile count as asleep.
+    """
+    deadline = time.monotonic() + timeout_s
+    tids = tuple(tids)
+    before = _looks(tids)
+    while time.monotonic() < deadline:
+        time.sleep(QUIET_S)
+        after = _looks(tids)
+        if after == before and {state for state, _ in after} <= {ASLEEP, GONE}:
+            return True
+        before = after
+    return False
+
+
+def _looks(tids: tuple[int, ...]) -> list[tuple[str, Usage | None]]:
+    looks: list[tuple[str, Usage | None]] = []
+    for tid in tids:
+        try:
+            looks.append(_look(tid))
+        except ThreadGone:
+            looks.append((GONE, None))
+    return looks
+
+
+def _look(tid: int) -> tuple[str, Usage]:
+    """Return a thread's state and account; the switches are of one moment."""
+    with _gone_if_missing(tid):
+        with open(f"/proc/{tid}/status", "rb", buffering=0) as status:
+            found = STATUS.search(status.read())
+        if found is None:
+            raise OSError(f"/proc/{tid}/status has no context switches to count")
+        state, voluntary, involuntary = found.groups()
+        usage = Usage(int(voluntary), int(involuntary), _cpu_ns(tid))
+        return state.decode(), usage
+
+
+def _cpu_ns(tid: int) -> int:
+    """Return the time a thread ran; without a schedstat, to the clock tick."""
+    try:
+        with open(f"/proc/{tid}/schedstat", "rb", buffering=0) as schedstat:
+            return int(schedstat.read().split()[0])
+    except FileNotFoundError:
+        # /proc/TID/stat would have the times of the whole process.
+        with open(f"/proc/{tid}/task/{tid}/stat", "rb", buffering=0) as stat:
+            fields = stat.read().rpartition(b")")[2].split()
+        ticks = int(fields[11]) + int(fields[12])  # utime and stime
+        return ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
 @contextlib.contextmanager
 def _gone_if_missing(tid: int) -> Iterator[None]:
     import psutil
@@ -145,31 +203,3 @@ def _view(tid: int) -> psutil.Process:
     import psutil
 
     return psutil.Process(tid)
-
-
-def settle(tids: Iterable[int], timeout_s: float = 5.0) -> bool:
-    """Wait until none of the threads has run for QUIET_S; False if they never do.
-
-    Threads that end meanwhile count as quiet.
-    """
-    deadline = time.monotonic() + timeout_s
-    tids = tuple(tids)
-    before = _accounts(tids)
-    while time.monotonic() < deadline:
-        time.sleep(QUIET_S)
-        after = _accounts(tids)
-        if after == before:
-            return True
-        before = after
-    return False
-
-
-def _accounts(tids: tuple[int, ...]) -> list[Usage | None]:
-    return [_account(tid) for tid in tids]
-
-
-def _account(tid: int) -> Usage | None:
-    try:
-        return usage_of(tid)
-    except ThreadGone:
-        return None

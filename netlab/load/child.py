@@ -78,7 +78,9 @@ class Child:
     ) -> dict[str, Any]:
         """Return the next report; calls `advance` every PROGRESS_S meanwhile."""
         deadline = time.monotonic() + limit_s
-        while not select.select([self._control], [], [], PROGRESS_S)[0]:
+        readable = select.poll()  # not select.select: it ends at descriptor 1,023
+        readable.register(self._control, select.POLLIN)
+        while not readable.poll(PROGRESS_S * 1000):
             advance()
             if time.monotonic() > deadline:
                 raise ChildGone(f"the load's process said nothing for {limit_s:.0f} s")

@@ -132,6 +132,9 @@ class Load:
                 return
             self.open()
             self.sleep((self.settings.pause_ms or 0) / 1000)
+        while any(client.connect_ns < 0 for client in self.clients.values()):
+            if not self.turn():
+                return
 
     def let_go(self) -> None:
         """Close what `touch` held, as far as it is still open."""

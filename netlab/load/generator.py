@@ -17,11 +17,12 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from netlab.checks import known
 from netlab.kernel.addresses import Address, is_local, parse
 from netlab.load.child import Child, ChildGone
 from netlab.load.plans import CONNECTION, REQUEST, LoadSettings
@@ -100,6 +101,7 @@ class Generator:
         addresses = _addresses(target, allow_remote)
         if on_error not in ("raise", "record"):
             raise ValueError(f"on_error={on_error!r}: give 'raise' or 'record'")
+        known(settings, (one.name for one in fields(LoadSettings)))
         wanted = LoadSettings(**settings)
         order = {
             "settings": asdict(wanted),

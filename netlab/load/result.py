@@ -55,6 +55,19 @@ class LoadResult:
             return 0  # the time was to end it, not the count
         return (self.actual.connections or 0) - len(self.connection_rows)
 
+    @property
+    def unanswered(self) -> int:
+        """Requests that were to be sent on its connections and have no answer."""
+        if self.settings.duration_s is not None or not self.actual.requests:
+            return 0
+        wanted = len(self.connection_rows) * self.actual.requests
+        return wanted - len(self.request_rows) - self.dropped
+
+    @property
+    def refused(self) -> int:
+        """Requests that were answered with a status of 400 or more."""
+        return int((self.request_rows["status"] >= 400).sum())
+
     def failures(self) -> dict[Outcome, int]:
         """Return how many connections did not complete, by kind."""
         kinds, counts = np.unique(self.connection_rows["outcome"], return_counts=True)
@@ -71,17 +84,24 @@ class LoadError(RuntimeError):
 
 
 def require_complete(result: LoadResult, addresses: list[Address]) -> None:
-    """Raise LoadError that says how many connections failed, and how."""
-    failures = result.failures()
-    if failures or result.missing:
-        told = [f"{n} {MEANINGS[kind]}" for kind, n in failures.items()]
-        told += [f"{result.missing} not begun"] if result.missing else []
-        raise LoadError(
-            f"{sum(failures.values())} of {len(result.connection_rows)} connections to "
-            f"{', '.join(map(str, addresses))} did not complete: {'; '.join(told)}. "
-            "The rows so far are in .result; on_error='record' goes on instead",
-            result,
-        )
+    """Raise LoadError that says what is missing of a load, and why."""
+    told = [f"{n} {MEANINGS[kind]}" for kind, n in result.failures().items()]
+    told += [f"{result.missing} not begun"] if result.missing else []
+    if told:
+        failed = sum(result.failures().values())
+        what = f"{failed} of {len(result.connection_rows)} connections"
+    elif result.refused or result.unanswered:
+        what = f"{result.unanswered + result.refused} requests for {result.actual.path}"
+        told += [f"{result.refused} refused by the server"] if result.refused else []
+        told += [f"{result.unanswered} not answered"] if result.unanswered else []
+    else:
+        return
+    raise LoadError(
+        f"{what} to {', '.join(map(str, addresses))} did not complete: "
+        f"{'; '.join(told)}. "
+        "The rows so far are in .result; on_error='record' goes on instead",
+        result,
+    )
 
 
 def _frame(rows: np.ndarray) -> pd.DataFrame:

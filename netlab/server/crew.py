@@ -2,8 +2,9 @@
 
 Facts. One eventfd is in every worker's loop, level-triggered, and nobody ever
 reads it: written once, it wakes every worker, however many there are. The order
-of the entries in a listener's wait queue is the order of registration, not that
-of the threads' start.
+in a listener's wait queue follows from the order of registration, not from that
+of the threads' start: epoll puts an exclusive entry at the queue's tail and any
+other at its head. So under `level` the worker that registered LAST is woken first.
 
 Decision. All loops are made and registered by the starting thread, in
 `register_order`; then the threads start, name and pin themselves, and meet at a
@@ -13,7 +14,8 @@ neither the start nor the stop is in any count. A sleeping thread's voluntary
 switches since then are its wake-ups: by the network, and with the GIL also those
 after a wait for it.
 
-A worker's thread never prints: what kills it is kept in `failures`.
+A worker's thread never prints: what kills it is kept in `failures`, and the first
+error of the server's own code that cost a connection in `faults`.
 
 The server's finalizer calls `stop` wherever the last reference goes: in a forked
 child, whose copy of the crew has no threads and must leave the parent's alone;
@@ -37,7 +39,7 @@ from netlab.server.settings import BACKLOG, ServerSettings, somaxconn
 from netlab.server.worker import Worker
 
 START_TIMEOUT_S = 20.0
-STOP_TIMEOUT_S = 10.0  # a worker is at most 16 spins of 0.1 s from its next wait
+STOP_TIMEOUT_S = 10.0  # a worker is at most 16 spins of 0.1 s from its end
 FIRST_SLEEP_S = 1.0  # longer only if other threads of this process keep the GIL
 
 
@@ -56,6 +58,7 @@ class Crew:
         self.rows = counters.new_rows(count)
         self.logs = [accept_log.new_log(settings.accept_log) for _ in range(count)]
         self.failures: dict[int, BaseException] = {}
+        self._faults: dict[int, Exception] = {}
         self.addresses: tuple[Address, ...] = ()
         self.stopped = False
         self._at_ready = self.rows.copy()
@@ -78,6 +81,9 @@ class Crew:
         watched = self._open()
         for number in self.settings.order():
             self._workers[number] = self._make_worker(number, watched[number])
+        peers = [self._workers[number] for number in sorted(self._workers)]
+        for worker in peers:
+            worker.peers = peers
         for number in sorted(self._workers):
             thread = threading.Thread(
                 target=self._work,
@@ -162,6 +168,12 @@ class Crew:
                     rows[name][number] = value
         return rows
 
+    @property
+    def faults(self) -> dict[int, Exception]:
+        """The first error of each worker that ended a connection, by number."""
+        found = {n: worker.fault for n, worker in self._workers.items()}
+        return self._faults | {n: fault for n, fault in found.items() if fault}
+
     def waiting(self) -> int:
         """Return the length of all accept queues, now or when it was stopped."""
         if self.stopped:
@@ -186,9 +198,13 @@ class Crew:
             if self._before_stop is None:
                 self._before_stop = self._snapshot_if_possible()
             self._barrier.abort()
+            for worker in self._workers.values():
+                worker.stopping = True
             if self._stop >= 0:
                 os.eventfd_write(self._stop, 1)
             self._join()
+            for worker in self._workers.values():
+                worker.hang_up()  # again, for what it was given last
             self._at_stop = self._with_last_counts(self._before_stop)
             self._close()
             self.stopped = True
@@ -230,10 +246,11 @@ class Crew:
         return last
 
     def _close(self) -> None:
-        for worker in self._workers.values():
-            worker.hang_up()  # of a worker whose thread never ran
         self._left_waiting = listeners.waiting(self._listeners)
         listeners.close_all(self._listeners)
+        self._faults = self.faults
+        for worker in self._workers.values():
+            worker.peers = []  # else they keep one another in memory
         self._workers.clear()
         self._threads.clear()
         stop, self._stop = self._stop, -1

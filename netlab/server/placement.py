@@ -1,7 +1,8 @@
 """Who keeps a new connection: the rule between accept and the first read.
 
 A rule takes the worker that accepted and returns the worker that shall own the
-connection from now on. The original has the simplest: the winner keeps it.
+connection from now on, one of `acceptor.peers`. The original has the simplest: the
+winner keeps it.
 """
 
 from __future__ import annotations

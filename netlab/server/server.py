@@ -18,6 +18,7 @@ server are therefore those of the moment before it was told to stop.
 
 from __future__ import annotations
 
+import inspect
 import weakref
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netlab import counters
+from netlab.checks import known
 from netlab.kernel import threads
 from netlab.kernel.addresses import Address
 from netlab.server import accept_log, cells
@@ -44,7 +46,10 @@ class Server:
     had; nothing is left behind then.
     """
 
+    __signature__ = inspect.signature(ServerSettings)  # for help() and completion
+
     def __init__(self, **settings: Any) -> None:
+        known(settings, self.__signature__.parameters)
         for name in ("listen", "register_order"):
             value = settings.get(name)
             if isinstance(value, Iterable) and not isinstance(value, str):
@@ -101,6 +106,14 @@ class Server:
     def failures(self) -> dict[int, BaseException]:
         """The workers that died, by number, with what killed them."""
         return dict(self._crew.failures)
+
+    @property
+    def faults(self) -> dict[int, Exception]:
+        """The first error of the server's own code in each worker, by number.
+
+        Such an error ends one connection; the worker goes on.
+        """
+        return self._crew.faults
 
     def actual(self) -> dict[str, Any]:
         """Return the settings as they took effect, JSON-safe."""

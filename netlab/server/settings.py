@@ -32,7 +32,8 @@ class ServerSettings:
     backlog: connections that may wait to be accepted; default: as many as the
         kernel allows, at most 4096.
     pin: bind worker i to the i-th CPU we may use (modulo their number).
-    register_order: the order in which workers begin to watch the listeners.
+    register_order: the order in which workers begin to watch the listeners. Under
+        `level` the kernel wakes the one that registered last first.
     accept_log: how many accepts each worker's log has room for.
     allow_remote: permit an address that other machines can reach.
 

@@ -10,13 +10,13 @@ and a row also says where it can honestly run, and what is expected of it. The
 table is the documentation, the menu of the command line and the plan of the
 tests at once. What a row cannot do is refused with the reason.
 
-`level`, the original's rule, in the kernel's terms. Each worker has an epoll of
-its own, and each epoll puts an entry into the listener's wait queue. The
-entries are not exclusive, so a new connection wakes all sleeping workers: N
-wake-ups for one connection. Then they race. One `accept` returns the
-connection; the others' return EAGAIN, or never happen, because epoll looks at
-the listener again inside the kernel before it returns to the program, and goes
-back to sleep if the queue is empty by then.
+`level`, the original's rule, in the kernel's terms. Each worker has an epoll of its
+own, and each epoll puts an entry into the listener's wait queue. The entries are not
+exclusive, so a new connection wakes all sleeping workers: N wake-ups for one
+connection (and more under the GIL, for which they then wait). Then they race. One
+`accept` returns the connection; the others' return EAGAIN, or never happen, because
+epoll looks at the listener again inside the kernel before it returns to the program,
+and goes back to sleep if the queue is empty by then.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ STRATEGIES = (
         traps=(
             "would-blocks do not count the herd: most of the woken workers sleep "
             "again inside the kernel",
+            "under the GIL, waits for the interpreter are counted as wake-ups too",
         ),
     ),
 )

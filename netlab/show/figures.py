@@ -19,7 +19,6 @@ import base64
 import html
 import io
 import math
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,9 +31,6 @@ from matplotlib.figure import Figure, SubFigure
 from PIL import Image  # which Matplotlib needs for its own PNG files
 
 from netlab.show.palette import CARD, DPI, WIDTH_IN, look
-from netlab.show.palette import ROLES as ROLES
-from netlab.show.palette import Style as Style
-from netlab.show.palette import worker_style as worker_style
 
 WIDTH_PX = 700  # as shown; 1 pt is then 1.4 px, and 9 pt text as tall as a page's
 COLORS_KEPT, DITHER = 128, Image.Dither.NONE
@@ -122,7 +118,7 @@ def stamp(
     if mode not in ("live", "replayed"):
         raise ValueError(f"mode={mode!r}: a figure is live or replayed")
     try:
-        parts = [*_where(machine), f"engine {engine}", _python(machine)]
+        parts = [machine["line"], f"engine {engine}"]
         date = machine["date"][:10]
     except KeyError as error:
         raise ValueError(
@@ -131,21 +127,6 @@ def stamp(
     runs = "1 run" if repeats == 1 else f"{repeats} runs"
     when = f"live, {date}" if mode == "live" else f"replayed from {date}"
     return " · ".join([*parts, runs, when, *([extra] if extra else [])])
-
-
-def _where(machine: Mapping[str, Any]) -> list[str]:
-    release = re.match(r"\d+(\.\d+)?", machine["kernel"])
-    kernel = f"{machine['system']} {release[0] if release else machine['kernel']}"
-    named = [hint for hint in machine["hints"] if hint in ("gVisor", "WSL1", "WSL2")]
-    system = f"{kernel} ({', '.join(named)})" if named else kernel
-    owned = f"{machine['cpus_owned']} of {machine['cpus_visible']} CPUs"
-    quota = machine["cpu_quota"]
-    return [system, owned, *([] if quota is None else [f"quota {quota:g}"])]
-
-
-def _python(machine: Mapping[str, Any]) -> str:
-    name = machine["implementation"].replace("CPython", "Python")
-    return f"{name} {machine['python']}, GIL {'on' if machine['gil'] else 'off'}"
 
 
 def figure_of(axes_or_figure: Axes | Figure) -> Figure:

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from netlab import counters
+from netlab.checks import known
 from netlab.kernel import backlog, limits
 from netlab.kernel.machine import machine
 from netlab.load.generator import Generator
@@ -32,8 +33,8 @@ from netlab.watch.sampler import Sampler
 if TYPE_CHECKING:
     import pandas as pd
 
-SERVER_FIELDS = {field.name for field in fields(ServerSettings)}
-LOAD_FIELDS = {field.name for field in fields(LoadSettings)}
+SERVER_FIELDS = {one.name for one in fields(ServerSettings)}
+LOAD_FIELDS = {one.name for one in fields(LoadSettings)}
 OWN_DESCRIPTORS = 256  # what a notebook's kernel and the server itself have open
 
 
@@ -56,29 +57,30 @@ def run(
     """
     for_server, for_load = _split(settings)
     load_settings = LoadSettings(**for_load)
-    for_server.setdefault("accept_log", _log_capacity(load_settings))
     requested = {
         "server": asdict(ServerSettings(**for_server), dict_factory=_json_safe),
-        "load": for_load,
+        "load": asdict(load_settings),
     }
+    for_server.setdefault("accept_log", _log_capacity(load_settings))
     with contextlib.ExitStack() as stack:
         _raise_limit(stack, load_settings)
         fire = generator or stack.enter_context(Generator())
         server = stack.enter_context(Server(**for_server))
         observed = _observe(server, fire, for_load, sample_rate_per_s, progress)
-    _raise_if_workers_died(server)
+    _raise_if_the_server_failed(server)
     return _report(requested, server, observed)
 
 
+@dataclass
 class _Observed:
     """What one run saw, before it is checked."""
 
-    load: LoadResult
+    load: LoadResult = field(init=False)
     held: np.ndarray | None = None
     sampler: Sampler | None = None
-    settled = True
-    throttling: dict[str, Any]
-    drops: dict[str, int]
+    settled: bool = True
+    throttling: dict[str, Any] = field(default_factory=dict)
+    drops: dict[str, int] | None = None
 
 
 def _observe(
@@ -104,24 +106,38 @@ def _observe(
             )
         except LoadError:
             server.stop()  # so that all that its workers died of is known
-            _raise_if_workers_died(server)
+            _raise_if_the_server_failed(server)
             raise
         seen.settled &= server.settle()
     return seen
 
 
-def _raise_if_workers_died(server: Server) -> None:
+def _raise_if_the_server_failed(server: Server) -> None:
     for number, reason in server.failures.items():
         raise RuntimeError(f"worker {number} died in this run: {reason!r}") from reason
+    for number, reason in server.faults.items():
+        raise RuntimeError(
+            f"an error in worker {number} ended a connection in this run: {reason!r}"
+        ) from reason
 
 
 @contextlib.contextmanager
 def _surroundings(seen: _Observed) -> Iterator[None]:
     """Note what the machine did meanwhile: throttling, connections dropped."""
-    throttled, dropped = limits.throttling(), backlog.listen_drops()
+    throttled, dropped = limits.throttling(), _listen_drops()
     yield
     seen.throttling = limits.throttling().since(throttled)._asdict()
-    seen.drops = backlog.listen_drops().since(dropped)._asdict()
+    dropped_since = _listen_drops()
+    if dropped is not None and dropped_since is not None:
+        seen.drops = dropped_since.since(dropped)._asdict()
+
+
+def _listen_drops() -> backlog.Drops | None:
+    """Return the counts of full accept queues, None where the kernel has none."""
+    try:
+        return backlog.listen_drops()
+    except OSError:
+        return None
 
 
 def _report(requested: dict[str, Any], server: Server, seen: _Observed) -> Run:
@@ -167,12 +183,7 @@ def _samples(sampler: Sampler | None) -> pd.DataFrame:
 
 def _split(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the server's settings and the load's."""
-    unknown = set(settings) - SERVER_FIELDS - LOAD_FIELDS
-    if unknown:
-        raise TypeError(
-            f"unknown setting {', '.join(sorted(unknown))}: there are "
-            f"{', '.join(sorted(SERVER_FIELDS | LOAD_FIELDS))}"
-        )
+    known(settings, SERVER_FIELDS | LOAD_FIELDS)
     for_server = {key: settings[key] for key in settings if key in SERVER_FIELDS}
     return for_server, {key: settings[key] for key in settings if key in LOAD_FIELDS}
 
@@ -190,5 +201,4 @@ def _log_capacity(settings: LoadSettings) -> int:
 def _raise_limit(stack: contextlib.ExitStack, settings: LoadSettings) -> None:
     """Allow as many descriptors as the load holds open at once."""
     wanted = settings.descriptors() + OWN_DESCRIPTORS
-    if wanted > limits.descriptor_limits()[0]:
-        stack.enter_context(limits.raised_descriptor_limit(wanted))
+    stack.enter_context(limits.raised_descriptor_limit(wanted))

@@ -16,6 +16,7 @@ from netlab.study.run import Run
 
 WARM_UP_CONNECTIONS = 32
 WARM_UP_S = 0.2
+OF_THE_LAST = ("jain",)
 
 
 def repeated(repeats: int = 1, **settings: Any) -> list[Run]:
@@ -30,12 +31,15 @@ def repeated(repeats: int = 1, **settings: Any) -> list[Run]:
 def summary(runs: list[Run]) -> dict[str, Any]:
     """Return settings, machine and figures of the runs as one flat dict.
 
-    Numbers are medians over the runs; lists, texts and dicts are the last run's;
-    truths hold for all. `repeats` has every run's own figures.
+    Numbers are medians over the runs; lists, texts and dicts are the last run's,
+    and so is `jain`, which belongs to the list `accepts`; truths hold for all.
+    `repeats` has every run's own figures.
     """
     last = runs[-1]
     middle = {
-        name: _middle([run.figures[name] for run in runs]) for name in last.figures
+        name: _middle([run.figures[name] for run in runs])
+        for name in last.figures
+        if name not in OF_THE_LAST
     }
     return last.summary() | middle | {"repeats": [run.figures for run in runs]}
 

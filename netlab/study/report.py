@@ -10,6 +10,7 @@ that does not add up raises instead:
     would_block_per_accept      the same for accepts that found an empty queue
     order                       owners of the first 100 connections, see `write_order`
     jain                        Jain's index of `accepts`
+    statuses                    answers by status
     p50_us ... max_us           latencies as the client saw them
     requests_per_s              requests by the time from the first to the last
     server_cpu_us_per_request   CPU time of the workers per answer
@@ -57,6 +58,7 @@ def run_figures(
         "order": write_order(accepts["owner"].tolist()[:ORDER_LENGTH]),
         "accept_order": write_order(accepts["acceptor"].tolist()[:ORDER_LENGTH]),
         "jain": round(jain(owners), 4) if sum(owners) else None,
+        "statuses": _statuses(load),
         **latency_figures(load.request_rows["latency_ns"]),
         "requests_per_s": _rate(load.request_rows),
         "server_cpu_us_per_request": _ratio(cpu_us, total["answers"]),
@@ -66,13 +68,12 @@ def run_figures(
 def load_figures(load: LoadResult) -> dict[str, Any]:
     """Return the figures of a load alone, fired at any server, JSON-safe."""
     workers, answers = np.unique(load.request_rows["worker"], return_counts=True)
-    statuses, seen = np.unique(load.request_rows["status"], return_counts=True)
     return {
         "settings": asdict(load.actual),
         "connections": len(load.connection_rows),
         "requests": len(load.request_rows),
         "failures": {kind.name.lower(): n for kind, n in load.failures().items()},
-        "statuses": dict(zip(map(str, statuses), seen.tolist(), strict=True)),
+        "statuses": _statuses(load),
         "answers": dict(zip(map(str, workers), answers.tolist(), strict=True)),
         **latency_figures(load.request_rows["latency_ns"]),
         "requests_per_s": _rate(load.request_rows),
@@ -87,6 +88,12 @@ def write_order(workers: list[int]) -> str:
     if max(workers, default=0) < len(DIGITS):
         return "".join(DIGITS[number] for number in workers)
     return " ".join(map(str, workers))
+
+
+def _statuses(load: LoadResult) -> dict[str, int]:
+    """Return how many requests were answered with each status."""
+    statuses, counts = np.unique(load.request_rows["status"], return_counts=True)
+    return dict(zip(map(str, statuses.tolist()), counts.tolist(), strict=True))
 
 
 def _held_wakeups(held: np.ndarray | None) -> float | None:

@@ -1,12 +1,12 @@
 """The sampler: a thread that looks at the workers' threads at a steady rate.
 
-Facts. Looking costs: about 60 microseconds a worker and look, through psutil
-and /proc, in the same process as the server and under the same GIL. Looking
+Facts. Looking costs: some tens of microseconds a worker and look, for three files of
+/proc, in the same process as the server and under the same GIL. Looking
 does not wake the worker that is looked at, so the wake-ups are not disturbed;
 the CPU and the GIL are.
 
-Decision. The sampler measures itself (`cost_percent`, of one CPU) and every
-table says its rate. Samples are kept as raw arrays and made into a table once,
+Decision. The sampler measures itself (`cost_percent`, of one CPU), and a run says
+its rate. Samples are kept as raw arrays and made into a table once,
 at the end. They are bounded: at SAMPLES_LIMIT the sampler stops and says so.
 
 Where a worker's thread is (`psr`) is the kernel's word; what it counted is its
