@@ -530,7 +530,8 @@ def test_a_late_worker_is_told_of_and_stop_works_later(
     try:
         with connect(server.address) as client:
             client.sendall(question("/spin/5"))
-            assert becomes(lambda: total(server)["accepted"] == 1)
+            one = lambda: total(server)["accepted"] == 1  # noqa: E731, F821 - del below
+            assert becomes(one)
             assert server.settle()
             with pytest.raises(RuntimeError, match=r"1 workers did not stop.*again"):
                 server.stop()
