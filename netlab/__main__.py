@@ -1,6 +1,6 @@
 """The command line: python -m netlab serve | load | ps | doctor | strategies | run.
 
-Every command is an argument table and a function that returns the exit status:
+Every command is a table of options (`options`) and a function that returns the status:
 0 when all went well, 1 when a run, a load or a worker failed, 2 for a setting
 that cannot be honoured. Messages go to standard error, results to standard
 output; `--json` prints JSON and nothing else there: one object, or for the tables
@@ -9,7 +9,6 @@ of `doctor` and `strategies` one list.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -17,79 +16,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
+
+from netlab.options import REFUSED, parser
 
 if TYPE_CHECKING:
     from netlab.server.server import Server
 
-FAILED, REFUSED = 1, 2
+FAILED = 1
 ENDS = (signal.SIGINT, signal.SIGTERM)
 LOOK_S = 0.5  # between two looks at whether all workers still live
-
-Option = tuple[str, dict[str, Any]]
-
-
-def numbers(text: str) -> tuple[int, ...]:
-    """Parse "2,0,3,1"."""
-    return tuple(int(part) for part in text.split(","))
-
-
-SERVER: tuple[Option, ...] = (
-    ("--workers", {"type": int, "metavar": "N", "help": "threads (one per CPU)"}),
-    ("--strategy", {"metavar": "NAME", "help": "see: python -m netlab strategies"}),
-    ("--engine", {"metavar": "NAME", "help": "what runs the loops: python"}),
-    ("--loop", {"choices": ["epoll", "select"], "help": "the way to wait"}),
-    (
-        "--listen",
-        {
-            "action": "append",
-            "metavar": "ADDR:PORT",
-            "help": "may be given several times (127.0.0.1, any free port)",
-        },
-    ),
-    ("--port", {"type": int, "metavar": "P", "help": "short for 127.0.0.1:P"}),
-    ("--backlog", {"type": int, "metavar": "N", "help": "how many may wait"}),
-    (
-        "--register-order",
-        {"type": numbers, "metavar": "2,0,1", "help": "order of watching"},
-    ),
-    (
-        "--no-pin",
-        {"dest": "pin", "action": "store_false", "help": "let workers move"},
-    ),
-)
-LOAD: tuple[Option, ...] = (
-    ("--plan", {"metavar": "NAME", "help": "closed (default) or touch"}),
-    ("--connections", {"type": int, "metavar": "C", "help": "in all (100)"}),
-    ("--at-once", {"type": int, "metavar": "N", "help": "open at one time (8)"}),
-    ("--requests", {"type": int, "metavar": "R", "help": "per connection (1)"}),
-    (
-        "--duration",
-        {
-            "dest": "duration_s",
-            "type": float,
-            "metavar": "SECONDS",
-            "help": "instead of a number of connections",
-        },
-    ),
-    ("--path", {"help": "/ (default), /spin/MICROSECONDS or /bytes/N"}),
-    ("--pause-ms", {"type": float, "metavar": "MS", "help": "between openings (5)"}),
-    ("--hold-ms", {"type": float, "metavar": "MS", "help": "held at the end (0)"}),
-    (
-        "--timeout",
-        {
-            "dest": "timeout_s",
-            "type": float,
-            "metavar": "SECONDS",
-            "help": "when to give up (60)",
-        },
-    ),
-)
-REMOTE: Option = (
-    "--allow-remote",
-    {"action": "store_true", "help": "permit addresses beyond this machine"},
-)
-JSON: Option = ("--json", {"action": "store_true", "help": "print one JSON object"})
 
 
 # -- commands -------------------------------------------------------------------------
@@ -227,63 +163,21 @@ def say(message: str) -> None:
     print(f"netlab: {message}", file=sys.stderr)
 
 
-Command = Callable[[dict[str, Any]], int]
-COMMANDS: dict[str, tuple[Command, tuple[Option, ...]]] = {
-    "serve": (
-        serve,
-        (
-            *SERVER,
-            REMOTE,
-            ("--seconds", {"type": float, "metavar": "S", "help": "stop after S"}),
-        ),
-    ),
-    "load": (
-        load,
-        (("target", {"metavar": "ADDR:PORT"}), *LOAD, REMOTE, JSON),
-    ),
-    "ps": (ps, (("pid", {"type": int, "metavar": "PID"}),)),
-    "doctor": (doctor, (JSON,)),
-    "strategies": (strategies, (JSON,)),
-    "run": (
-        run,
-        (
-            *SERVER,
-            *LOAD,
-            ("--repeats", {"type": int, "metavar": "K", "help": "runs (1)"}),
-            ("--save", {"metavar": "FOLDER", "help": "save the last run there"}),
-            JSON,
-        ),
-    ),
+COMMANDS: dict[str, Callable[[dict[str, Any]], int]] = {
+    "serve": serve,
+    "load": load,
+    "ps": ps,
+    "doctor": doctor,
+    "strategies": strategies,
+    "run": run,
 }
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse's, but a mistake costs one line, as every other refusal does."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with the message."""
-        say(f"{message}; see {self.prog} --help")
-        sys.exit(REFUSED)
-
-
-def parser() -> Parser:
-    """Return the parser; options that are not given are not in its result."""
-    top = Parser(prog="python -m netlab", description=__doc__)
-    top.formatter_class = argparse.RawDescriptionHelpFormatter
-    below = top.add_subparsers(dest="command", required=True)
-    for name, (command, options) in COMMANDS.items():
-        one = below.add_parser(name, help=command.__doc__, description=command.__doc__)
-        for flag, settings in options:
-            is_flag = settings.get("action") == "store_true" and flag == "--json"
-            default = False if is_flag else argparse.SUPPRESS
-            one.add_argument(flag, **settings, default=default)
-    return top
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    settings = vars(parser().parse_args(arguments))
-    command, _ = COMMANDS[settings.pop("command")]
+    purposes = {name: command.__doc__ for name, command in COMMANDS.items()}
+    settings = vars(parser(__doc__, purposes).parse_args(arguments))
+    command = COMMANDS[settings.pop("command")]
     try:
         status = command(settings)
         sys.stdout.flush()

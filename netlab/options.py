@@ -1,0 +1,117 @@
+"""The options of the command line, as tables: a row an option, a tuple a command."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+REFUSED = 2  # the exit status for a setting that cannot be honoured
+
+Option = tuple[str, dict[str, Any]]
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Parse "2,0,3,1"."""
+    return tuple(int(part) for part in text.split(","))
+
+
+SERVER: tuple[Option, ...] = (
+    ("--workers", {"type": int, "metavar": "N", "help": "threads (one per CPU)"}),
+    ("--strategy", {"metavar": "NAME", "help": "see: python -m netlab strategies"}),
+    ("--engine", {"metavar": "NAME", "help": "what runs the loops: python"}),
+    ("--loop", {"choices": ["epoll", "select"], "help": "the way to wait"}),
+    (
+        "--listen",
+        {
+            "action": "append",
+            "metavar": "ADDR:PORT",
+            "help": "may be given several times (127.0.0.1, any free port)",
+        },
+    ),
+    ("--port", {"type": int, "metavar": "P", "help": "short for 127.0.0.1:P"}),
+    ("--backlog", {"type": int, "metavar": "N", "help": "how many may wait"}),
+    (
+        "--register-order",
+        {"type": numbers, "metavar": "2,0,1", "help": "order of watching"},
+    ),
+    (
+        "--no-pin",
+        {"dest": "pin", "action": "store_false", "help": "let workers move"},
+    ),
+)
+LOAD: tuple[Option, ...] = (
+    ("--plan", {"metavar": "NAME", "help": "closed (default) or touch"}),
+    ("--connections", {"type": int, "metavar": "C", "help": "in all (100)"}),
+    ("--at-once", {"type": int, "metavar": "N", "help": "open at one time (8)"}),
+    ("--requests", {"type": int, "metavar": "R", "help": "per connection (1)"}),
+    (
+        "--duration",
+        {
+            "dest": "duration_s",
+            "type": float,
+            "metavar": "SECONDS",
+            "help": "instead of a number of connections",
+        },
+    ),
+    ("--path", {"help": "/ (default), /spin/MICROSECONDS or /bytes/N"}),
+    ("--pause-ms", {"type": float, "metavar": "MS", "help": "between openings (5)"}),
+    ("--hold-ms", {"type": float, "metavar": "MS", "help": "held at the end (0)"}),
+    (
+        "--timeout",
+        {
+            "dest": "timeout_s",
+            "type": float,
+            "metavar": "SECONDS",
+            "help": "when to give up (60)",
+        },
+    ),
+)
+REMOTE: Option = (
+    "--allow-remote",
+    {"action": "store_true", "help": "permit addresses beyond this machine"},
+)
+JSON: Option = ("--json", {"action": "store_true", "help": "print one JSON object"})
+
+OPTIONS: dict[str, tuple[Option, ...]] = {
+    "serve": (
+        *SERVER,
+        REMOTE,
+        ("--seconds", {"type": float, "metavar": "S", "help": "stop after S"}),
+    ),
+    "load": (("target", {"metavar": "ADDR:PORT"}), *LOAD, REMOTE, JSON),
+    "ps": (("pid", {"type": int, "metavar": "PID"}),),
+    "doctor": (JSON,),
+    "strategies": (JSON,),
+    "run": (
+        *SERVER,
+        *LOAD,
+        ("--repeats", {"type": int, "metavar": "K", "help": "runs (1)"}),
+        ("--save", {"metavar": "FOLDER", "help": "save the last run there"}),
+        JSON,
+    ),
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's, but a mistake costs one line, as every other refusal does."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the message."""
+        self.exit(REFUSED, f"netlab: {message}; see {self.prog} --help\n")
+
+
+def parser(description: str | None, commands: Mapping[str, str | None]) -> Parser:
+    """Return the parser; options that are not given are not in its result.
+
+    commands: what each command is for, by its name in OPTIONS.
+    """
+    top = Parser(prog="python -m netlab", description=description)
+    top.formatter_class = argparse.RawDescriptionHelpFormatter
+    below = top.add_subparsers(dest="command", required=True)
+    for name, purpose in commands.items():
+        one = below.add_parser(name, help=purpose, description=purpose)
+        for flag, settings in OPTIONS[name]:
+            default = False if flag == "--json" else argparse.SUPPRESS
+            one.add_argument(flag, **settings, default=default)
+    return top
