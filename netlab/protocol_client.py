@@ -79,14 +79,6 @@ def write_request(path: str, host: str, *, keep_alive: bool = True) -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{close}\r\n".encode("ascii")
 
 
-def read_answer(data: Buffer, at: int = 0) -> Answer | None:
-    """The answer that begins at `at`, once all its bytes are there; else None."""
-    read = answer_head(data, at)
-    if read is None or len(data) - at < read[0].size:
-        return None
-    return read[0]
-
-
 def answer_head(data: Buffer, at: int = 0) -> tuple[Answer, int] | None:
     """The answer whose head is there, and the head's size in bytes; else None.
 
