@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import gc
 import os
 import socket
 import sys
@@ -62,6 +63,7 @@ def workers(pid="self"):
 
 def left_behind():
     """What a test could leave: children, threads, open descriptors."""
+    gc.collect()  # what an earlier test dropped is not this one's
     descriptors = len(os.listdir("/proc/self/fd"))
     return children(), sorted(t.name for t in threading.enumerate()), descriptors
 

@@ -35,7 +35,7 @@ pytestmark = linux
 STOP_ALL = """
 import gc
 for it in gc.get_objects():
-    if isinstance(it, netlab.Server) and hasattr(it, "_crew"):  # not a refused one
+    if type(it) is netlab.Server and hasattr(it, "_crew"):  # not a refused one
         it.stop()
 """
 

@@ -340,8 +340,9 @@ def test_an_interrupt_at_any_moment_leaves_nothing(fresh):
     # keeping; and a thread that never began (and has no name of ours), when it falls
     # between the taking of the lock in Thread.start and its giving back.
     program = """
-        import gc, os, signal, socket, time, warnings
+        import gc, os, signal, socket, sys, time, warnings
         from netlab.server.server import Server
+        sys.unraisablehook = lambda _: None  # an interrupt in a callback of Python's
         warnings.simplefilter("ignore", ResourceWarning)  # closed by the collector
 
         def ring(*_):
