@@ -716,3 +716,10 @@ def test_a_client_beyond_1023_is_turned_away_and_the_others_stay(start_fresh, be
             assert b" 200 OK" in get(early)
         assert look("end") == ["{}"]
         assert process.communicate(timeout=30) == ("", "")
+
+
+def test_a_stopped_server_has_no_thread_that_ps_would_list():
+    for _ in range(30):
+        with Server(workers=8) as server:
+            tids = server.tids
+        assert not [tid for tid in tids if os.path.exists(f"/proc/self/task/{tid}")]

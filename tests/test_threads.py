@@ -292,3 +292,19 @@ def test_psutil_counts_the_same_switches(kind):
         name = {"voluntary": "wakeups", "involuntary": "preemptions"}[kind]
         theirs = getattr(psutil.Process(sleeper.tid).num_ctx_switches(), kind)
         assert getattr(threads.usage_of(sleeper.tid), name) == theirs
+
+
+def test_after_await_end_ps_does_not_list_a_thread():
+    for _ in range(50):
+        thread = threading.Thread(target=time.sleep, args=(0.001,))
+        thread.start()
+        thread.join()
+        threads.await_end([thread.native_id])
+        with pytest.raises(ThreadGone):
+            threads.usage_of(thread.native_id)
+
+
+def test_await_end_of_a_thread_that_lives_on_ends_itself():
+    with Sleeper() as sleeper:
+        threads.await_end([sleeper.tid], timeout_s=0.05)
+        assert threads.usage_of(sleeper.tid)

@@ -135,6 +135,20 @@ def name_and_age(tid: int) -> tuple[str, float]:
     return name, time.clock_gettime(time.CLOCK_BOOTTIME) - began_s
 
 
+def await_end(tids: Iterable[int], timeout_s: float = 1.0) -> None:
+    """Wait until the kernel has forgotten these threads of this process.
+
+    Python's `join` returns a moment earlier, when a thread's last Python code is
+    done; until then `ps` still lists it.
+    """
+    deadline = time.monotonic() + timeout_s
+    for tid in tids:
+        while os.path.exists(f"/proc/self/task/{tid}"):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.0002)
+
+
 def settle(tids: Iterable[int], timeout_s: float = 5.0) -> bool:
     """Wait until all threads have slept for QUIET_S; False if they never do.
 

@@ -223,6 +223,7 @@ class Crew:
             )
         for number in begun:
             self._threads[number].join(max(0.0, deadline - time.monotonic()))
+        threads.await_end(self._threads[number].native_id or 0 for number in begun)
 
     def _snapshot_if_possible(self) -> np.ndarray | None:
         """Return the snapshot, or None when out of descriptors.
