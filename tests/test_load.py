@@ -17,12 +17,14 @@ import pytest
 import netlab
 from netlab.kernel.limits import raised_descriptor_limit
 from netlab.load import generator as module
+from netlab.load.child import interrupts_held_back
 from netlab.load.generator import Generator
 from netlab.load.plans import MEANINGS, Outcome
 from netlab.load.result import LoadError
 from tests.bounded import (
     BOUND_S,
     ENVIRONMENT,
+    ROOT,
     background,
     children,
     free_port,
@@ -736,3 +738,47 @@ def test_result_tells_what_it_is(generator, server):
     assert repr(got) == "<LoadResult: 8 requests on 4 connections, 0 failed>"
     assert got.settings.at_once is None
     assert got.actual.at_once == 4
+
+
+def test_an_interrupt_is_held_back_while_a_process_is_made():
+    steps = []
+
+    def make():
+        with interrupts_held_back():
+            os.kill(os.getpid(), signal.SIGINT)
+            steps.append("went on")
+
+    with pytest.raises(KeyboardInterrupt):
+        make()
+    assert steps == ["went on"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+INTERRUPTED = """
+import os, psutil, signal, time
+from netlab.load.generator import Generator
+signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+for step in range(24):
+    generator = Generator()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.002 + step * 0.004)
+        generator.fire("127.0.0.1:9", on_error="record", connections=1)
+        while True:
+            time.sleep(0.01)
+    except KeyboardInterrupt:
+        generator.close()
+    left = psutil.Process().children()
+    assert left == [], (step, left)
+"""
+
+
+def test_an_interrupt_at_any_moment_of_the_start_leaves_no_process():
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=BOUND_S * 3,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -11,14 +11,17 @@ import contextlib
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any
 
 START_TIMEOUT_S = 30.0  # a Python that imports NumPy, on a busy machine
@@ -35,25 +38,20 @@ class Child:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        path = os.pathsep.join([str(PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")])
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - `_end` closes it
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "netlab.load.process", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._errors,
-                env=os.environ | {"PYTHONPATH": path.rstrip(os.pathsep)},
-            )
-        self._control = ours
-        self._finalizer = weakref.finalize(
-            self, _end, self._process, ours, self._errors
-        )
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 - `_end` closes it
+        self._control, self._errors = ours, errors
         try:
+            with theirs, interrupts_held_back():
+                self._process = _start(theirs, errors)
+                self._finalizer = weakref.finalize(
+                    self, _end, self._process, ours, errors
+                )
             self.report(START_TIMEOUT_S)
         except BaseException:
-            self.end()
+            if hasattr(self, "_finalizer"):
+                self.end()
+            ours.close()
+            errors.close()
             raise
 
     @property
@@ -101,6 +99,38 @@ class Child:
         status = self._process.returncode
         how = f"was killed by signal {-status}" if status and status < 0 else "ended"
         return f"the load's process {how}: {lines[-1] if lines else 'it left no word'}"
+
+
+@contextlib.contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """Let a KeyboardInterrupt wait until the block is over.
+
+    In the middle of `Popen` it would leave a process that nobody holds. Only the
+    main thread is ever interrupted.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    before = signal.signal(signal.SIGINT, lambda *call: came.append(call))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came and callable(before):
+            before(*came[0])
+
+
+def _start(control: socket.socket, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    path = os.pathsep.join([str(PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen(
+        [sys.executable, "-m", "netlab.load.process", str(control.fileno())],
+        pass_fds=[control.fileno()],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=errors,
+        env=os.environ | {"PYTHONPATH": path.rstrip(os.pathsep)},
+    )
 
 
 def _end(
