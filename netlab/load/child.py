@@ -1,6 +1,7 @@
 """The load's process as its parent holds it: start, order, report, end.
 
-Every wait for it ends: with a report, with the end of the process, or in time.
+Every wait for it ends: with a report, with the end of the process, or in time. An
+interrupt waits until the process is made and somebody holds it.
 Its standard error is kept in a file without a name, so that a process that dies
 can be quoted and never prints into a notebook's cell.
 """

@@ -8,10 +8,10 @@ respect that matters here: the waiter it leaves in the listener's wait queue is
 not exclusive, so a new connection wakes everybody. epoll leaves it there once,
 at registration; select at every wait.
 
-Decision. Four verbs (add, change, forget, wait) that both can honour, with
-epoll's two bits for the events. `wait` has no timeout unless a worker rests:
-a finite timeout makes epoll queue its waiters in another order and hides who
-would have been first.
+Decision. Five verbs (add, change, remove, forget, wait) that both can honour, with
+epoll's two bits for the events. `wait` has no timeout unless a worker rests or has
+more to answer: a finite timeout makes epoll queue its waiters in another order and
+hides who would have been first.
 
 `forget` is for a descriptor that is closed next. epoll needs no system call for
 that, as the last close of a socket removes it; select must drop it from its
