@@ -3,6 +3,7 @@
 #   PYTHON=python3.12       the Python to set up with (3.11 or newer)
 #   LAB_ARGS="--port=9000"  more options for JupyterLab
 #   PYTEST_ARGS="-k table"  more options for pytest
+#   BENCH_ARGS="--quick"    more options for the benchmarks
 #   PAGES="notebooks/0*"    the notebooks to execute, instead of all
 #   OUT=folder              where to write them, instead of notebooks/ itself
 
@@ -26,7 +27,7 @@ endif
 
 export PYTHON
 
-.PHONY: help lab test check notebooks picture clean again
+.PHONY: help lab test check notebooks picture bench clean again
 .DEFAULT_GOAL := help
 
 help:
@@ -35,10 +36,11 @@ help:
 	@echo "make check      linters, types and the import contract only"
 	@echo "make notebooks  execute all pages, top to bottom, into notebooks/"
 	@echo "make picture    make the picture of the README again"
+	@echo "make bench      measure netlab beside its peers, into benchmarks/results/"
 	@echo "make clean      remove .venv and caches (never my-notebooks/ or runs/)"
 	@echo
 	@echo "The first command sets up .venv, which takes a minute or two."
-	@echo "Options: PYTHON, LAB_ARGS, PYTEST_ARGS, PAGES, OUT (see the Makefile)."
+	@echo "Options: PYTHON, LAB_ARGS, PYTEST_ARGS, BENCH_ARGS, PAGES, OUT (see the Makefile)."
 
 $(READY): pyproject.toml constraints.txt tools/setup.sh $(AGAIN)
 	@tools/setup.sh
@@ -63,6 +65,9 @@ notebooks: $(READY)
 
 picture: $(READY)
 	@$(PY) tools/picture.py
+
+bench: $(READY)
+	@$(PY) -m benchmarks $(BENCH_ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -79,6 +79,8 @@ def load(settings: dict[str, Any]) -> int:
     result = fire(settings.pop("target"), on_error="record", **settings)
     found = load_figures(result)
     show(found, as_json)
+    if found["schedule"] not in (None, "kept"):
+        say(f"the schedule was {found['schedule']}")
     incomplete = result.failures() or result.missing or result.unanswered
     return FAILED if incomplete else 0
 

@@ -2,7 +2,8 @@
 
 A worker counts in plain integers on its `Tally` and publishes them as one row
 once a turn: an interpreted `row["x"] += 1` on a NumPy field costs about 770 ns,
-an attribute 30. The row has one writer, the worker, so nothing is locked and a
+an attribute 30. (A compiled worker counts in its row at once, for a nanosecond.)
+The row has one writer, the worker, so nothing is locked and a
 reader may be one turn behind.
 
 The counters keep four ways of a connection apart, so that its whereabouts can

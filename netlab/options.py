@@ -17,9 +17,13 @@ def numbers(text: str) -> tuple[int, ...]:
 
 
 SERVER: tuple[Option, ...] = (
-    ("--workers", {"type": int, "metavar": "N", "help": "threads (one per CPU)"}),
+    ("--workers", {"type": int, "metavar": "N", "help": "how many (one per CPU)"}),
+    (
+        "--workers-as",
+        {"metavar": "KIND", "help": "threads (default), or processes: pre-fork"},
+    ),
     ("--strategy", {"metavar": "NAME", "help": "see: python -m netlab strategies"}),
-    ("--engine", {"metavar": "NAME", "help": "what runs the loops: python"}),
+    ("--engine", {"metavar": "NAME", "help": "python (default) or compiled"}),
     ("--loop", {"choices": ["epoll", "select"], "help": "the way to wait"}),
     (
         "--listen",
@@ -41,20 +45,61 @@ SERVER: tuple[Option, ...] = (
     ),
 )
 LOAD: tuple[Option, ...] = (
-    ("--plan", {"metavar": "NAME", "help": "closed (default) or touch"}),
-    ("--connections", {"type": int, "metavar": "C", "help": "in all (100)"}),
-    ("--at-once", {"type": int, "metavar": "N", "help": "open at one time (8)"}),
-    ("--requests", {"type": int, "metavar": "R", "help": "per connection (1)"}),
+    (
+        "--plan",
+        {"metavar": "NAME", "help": "closed (default), touch, open, burst or hold"},
+    ),
+    (
+        "--connections",
+        {"type": int, "metavar": "C", "help": "in all (100; plan hold: 1000)"},
+    ),
+    (
+        "--at-once",
+        {"type": int, "metavar": "N", "help": "open at one time (8; plan open: 64)"},
+    ),
+    (
+        "--requests",
+        {
+            "type": int,
+            "metavar": "R",
+            "help": "per connection (1; plan open: no limit)",
+        },
+    ),
     (
         "--duration",
         {
             "dest": "duration_s",
             "type": float,
             "metavar": "SECONDS",
-            "help": "instead of a number of connections",
+            "help": "instead of a number of connections; plan open: how long (5)",
         },
     ),
     ("--path", {"help": "/ (default), /spin/MICROSECONDS or /bytes/N"}),
+    (
+        "--rate",
+        {
+            "dest": "rate_per_s",
+            "type": float,
+            "metavar": "R",
+            "help": "plan open: requests a second (1000)",
+        },
+    ),
+    (
+        "--arrivals",
+        {"metavar": "KIND", "help": "plan open: constant (default) or poisson"},
+    ),
+    (
+        "--spin-us",
+        {"type": int, "metavar": "US", "help": "with --spin-share: for /spin/US ..."},
+    ),
+    (
+        "--spin-share",
+        {"type": float, "metavar": "X", "help": "... is this share, 0 to 1"},
+    ),
+    (
+        "--seed",
+        {"type": int, "metavar": "N", "help": "of poisson arrivals and the share (1)"},
+    ),
     ("--pause-ms", {"type": float, "metavar": "MS", "help": "between openings (5)"}),
     ("--hold-ms", {"type": float, "metavar": "MS", "help": "held at the end (0)"}),
     (

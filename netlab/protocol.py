@@ -121,6 +121,13 @@ BODY_CODED = Fault(411, b"no request body is accepted, and none of unknown lengt
 BODY_TOO_LARGE = Fault(413, b"no request body is accepted")
 # Step 5:
 PATH_MISSING = Fault(404, b"there are /, /spin/N and /bytes/N")
+FAULTS = (  # all of them; `protocol_arrays` names each by its place here
+    *(OPENING_BYTE, STRAY_END, LINE_SHAPE, METHOD_BYTE, TARGET_BYTE, VERSION_SHAPE),
+    *(VERSION_OTHER, METHOD_OTHER, METHOD_UNKNOWN, TARGET_SHAPE, SPIN_TOO_LONG),
+    *(BYTES_TOO_MANY, HEADERS_TOO_MANY, HEADER_FOLDED, HEADER_NAME, HEADER_VALUE),
+    *(HEAD_TOO_LONG, HOST_COUNT, LENGTH_SHAPE, LENGTH_AND_CODING, BODY_CODED),
+    *(BODY_TOO_LARGE, PATH_MISSING),
+)
 
 
 class Request(NamedTuple):

@@ -21,7 +21,11 @@ copies. There are two shapes:
         never sees half a record.
 
 A row is packed aside and copied as a whole; a number of the head is stored as
-one word.
+one word. A compiled writer has no packer: it is given the arrays themselves
+(`Rows.array`, `Log.records`, `Log.head`) and keeps the same order of writing.
+
+Memory is mapped anew for each of them, or several lie in one mapping, one behind
+the other (`Part`), so that a process needs one descriptor for all.
 
 Cost. A reader may see one field of a row a turn older than the next; sums over
 a running server are therefore exact only when its workers sleep. A full log
@@ -36,7 +40,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -84,24 +88,36 @@ def passable_memory(size: int) -> int:
     return descriptor
 
 
+class Part(NamedTuple):
+    """Where in somebody's mapping some rows or a log have their place, in bytes."""
+
+    memory: mmap.mmap
+    offset: int
+
+
 class Rows:
     """`count` rows of `dtype`, a writer each; `array` is the readers' live view.
 
     `dtype` comes from `columns`: int64 and int32 fields only, aligned.
     """
 
-    def __init__(self, dtype: np.dtype, count: int) -> None:
+    def __init__(self, dtype: np.dtype, count: int, part: Part | None = None) -> None:
         self._packer = packer(dtype)
         stride = padded(dtype)
-        self._memory = shared_memory(stride.itemsize * count)
-        self.array = np.frombuffer(self._memory, stride, count)
+        self._memory, self._offset = part or (shared_memory(self.size(dtype, count)), 0)
+        self.array = np.frombuffer(self._memory, stride, count, self._offset)
+
+    @staticmethod
+    def size(dtype: np.dtype, count: int) -> int:
+        """Return the bytes that `count` rows of `dtype` take."""
+        return padded(dtype).itemsize * count
 
     def __repr__(self) -> str:
         return f"Rows({len(self.array)} of {', '.join(self.array.dtype.names or ())})"
 
     def write(self, row: int, values: tuple[int, ...]) -> None:
         """Overwrite `row` with `values`, in the order of the fields."""
-        at = row * self.array.itemsize
+        at = self._offset + row * self.array.itemsize
         self._memory[at : at + self._packer.size] = self._packer.pack(*values)
 
     def copy(self) -> np.ndarray:
@@ -114,13 +130,25 @@ class Log:
 
     Made with a `descriptor` from `passable_memory(Log.size(...))` it is shared
     with whoever holds the same one; without, with children forked later.
+
+    `records` and `head` are for a compiled writer: all places, shape (capacity,),
+    and the int64 words WRITTEN and DROPPED.
     """
 
-    def __init__(self, dtype: np.dtype, capacity: int, descriptor: int = -1) -> None:
+    def __init__(
+        self,
+        dtype: np.dtype,
+        capacity: int,
+        descriptor: int = -1,
+        part: Part | None = None,
+    ) -> None:
         self._packer = packer(dtype)
-        self._memory = shared_memory(self.size(dtype, capacity), descriptor)
-        self._records = np.frombuffer(self._memory, dtype, capacity, ROW_BYTES)
-        self._head = memoryview(self._memory)[:ROW_BYTES].cast("q")
+        size = self.size(dtype, capacity)
+        self._memory, at = part or (shared_memory(size, descriptor), 0)
+        self._first = at + ROW_BYTES
+        self.records = np.frombuffer(self._memory, dtype, capacity, self._first)
+        self.head = np.frombuffer(self._memory, "int64", ROW_BYTES // 8, at)
+        self._head = memoryview(self._memory)[at : at + ROW_BYTES].cast("q")
 
     @staticmethod
     def size(dtype: np.dtype, capacity: int) -> int:
@@ -131,7 +159,7 @@ class Log:
         return self._head[WRITTEN]
 
     def __repr__(self) -> str:
-        return f"Log({len(self)} of {len(self._records)} records, {self.dropped} lost)"
+        return f"Log({len(self)} of {len(self.records)} records, {self.dropped} lost)"
 
     @property
     def dropped(self) -> int:
@@ -141,7 +169,7 @@ class Log:
     def append(self, *values: int) -> int:
         """Write one record and return its place, or -1 if the log is full."""
         place = self._head[WRITTEN]
-        if place == len(self._records):
+        if place == len(self.records):
             self._head[DROPPED] += 1
             return -1
         self.rewrite(place, *values)
@@ -150,12 +178,12 @@ class Log:
 
     def rewrite(self, place: int, *values: int) -> None:
         """Overwrite the record at `place`, as its writer learns more."""
-        at = ROW_BYTES + place * self._records.itemsize
+        at = self._first + place * self.records.itemsize
         self._memory[at : at + self._packer.size] = self._packer.pack(*values)
 
     def copy(self) -> np.ndarray:
         """Return the records written so far, not shared."""
-        return self._records[: len(self)].copy()
+        return self.records[: len(self)].copy()
 
 
 def columns(**fields: str) -> np.dtype:

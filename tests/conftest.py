@@ -13,9 +13,40 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+# Every kind of server that there is, by the settings that make it.
+THREADS = {
+    "epoll": {"loop": "epoll"},
+    "select": {"loop": "select"},
+    "compiled": {"engine": "compiled"},
+}
+PROCESSES = {
+    "processes": {"workers_as": "processes"},
+    "compiled processes": {"workers_as": "processes", "engine": "compiled"},
+}
+KINDS = THREADS | PROCESSES
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_before():
+    """Have both loops compiled, so that no test is the one that waits for it."""
+    command = [sys.executable, str(ROOT / "tools/warm_up.py")]
+    paths = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run(command, env=paths, check=True, capture_output=True, timeout=300)
+
+
 @pytest.fixture(params=["epoll", "select"])
 def loop(request):
     return request.param
+
+
+@pytest.fixture(params=list(KINDS))
+def kind(request):
+    return KINDS[request.param]
+
+
+@pytest.fixture(params=list(THREADS))
+def kind_in_threads(request):
+    return THREADS[request.param]
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,10 @@ RUN = {  # the keys of docs/command-line.md
     "p99_us": MAYBE,
     "max_us": MAYBE,
     "requests_per_s": MAYBE,
+    "load_cpu_us_per_request": MAYBE,
+    "late_sends": (dict, type(None)),
+    "on_time_percent": MAYBE,
+    "schedule": (str, type(None)),
     "server_cpu_us_per_request": MAYBE,
     "conserved": bool,
     "settled": bool,
@@ -63,6 +67,7 @@ LOAD = {
     "connections": int,
     "requests": int,
     "failures": dict,
+    "unanswered": int,
     "statuses": dict,
     "answers": dict,
     "p50_us": MAYBE,
@@ -70,6 +75,10 @@ LOAD = {
     "p99_us": MAYBE,
     "max_us": MAYBE,
     "requests_per_s": MAYBE,
+    "load_cpu_us_per_request": MAYBE,
+    "late_sends": (dict, type(None)),
+    "on_time_percent": MAYBE,
+    "schedule": (str, type(None)),
 }
 
 

@@ -6,6 +6,7 @@ The suite knows a host and a port. To put it to a server of your own instead:
 """
 
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -28,6 +29,7 @@ from netlab.kernel.addresses import parse
 from netlab.protocol import FILLER
 from netlab.server.server import Server
 from tests.cases import MALFORMED, VALID, get, line
+from tests.conftest import PROCESSES, THREADS
 
 OWN = "NETLAB_CONFORMANCE"
 PATIENCE_S = 30  # whoever waits longer for an answer will not get it
@@ -122,8 +124,8 @@ class Served(NamedTuple):
 
 
 @contextlib.contextmanager
-def ours(loop):
-    with Server(workers=2, loop=loop) as server:
+def ours(kind):
+    with Server(workers=2, **kind) as server:
         yield Served(server.address, lambda: counters.total(server.snapshot()))
         assert server.failures == {}
         assert server.settle()
@@ -136,7 +138,8 @@ def their_own(address):
     yield Served(tuple(parse(address)), None)
 
 
-SERVERS = {"epoll": lambda: ours("epoll"), "select": lambda: ours("select")}
+OURS = THREADS | {"processes": PROCESSES["compiled processes"]}
+SERVERS = {name: functools.partial(ours, kind) for name, kind in OURS.items()}
 if OWN in os.environ:
     SERVERS = {"own": lambda: their_own(os.environ[OWN])}
 

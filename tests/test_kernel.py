@@ -268,14 +268,14 @@ def test_worker_that_dies_prints_nothing_into_cells(kernel):
         "class Faulty(netlab.server.worker.Worker):\n"
         "    def accept(self, fd):\n"
         "        raise ZeroDivisionError\n"
-        "kept, crew.Worker = crew.Worker, Faulty\n"
+        "kept, engines.Worker = engines.Worker, Faulty\n"
         "try:\n"
         "    server = netlab.Server(workers=1)\n"
         "finally:\n"
-        "    crew.Worker = kept\n"
+        "    engines.Worker = kept\n"
         "server.address.port"
     )
-    assert kernel.run("import netlab.server.worker\nfrom netlab.server import crew")
+    assert kernel.run("import netlab.server.worker\nfrom netlab.server import engines")
     port = kernel.value(code)
     with connected(port):
         until(lambda: workers(kernel.pid) == [])

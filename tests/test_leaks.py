@@ -28,8 +28,9 @@ def belongings():
     )
 
 
-def live(loop):
-    with Server(workers=3, loop=loop, listen=["127.0.0.1:0", "127.0.0.1:0"]) as server:
+def live(kind):
+    listen = ["127.0.0.1:0", "127.0.0.1:0"]
+    with Server(workers=3, listen=listen, **kind) as server:
         for address in (*server.addresses, server.address):
             with socket.create_connection(address, timeout=20) as client:
                 client.sendall(REQUEST)
@@ -38,39 +39,40 @@ def live(loop):
         server.accepts()
 
 
-def test_fifty_servers_leave_nothing(loop, becomes):
+def test_many_servers_leave_nothing(kind, becomes):
+    count = 10 if kind.get("workers_as") == "processes" else 50  # a host takes a while
     for _ in range(5):  # imports, thread stacks and arenas are kept by the process
-        live(loop)
+        live(kind)
     before, memory = belongings(), psutil.Process().memory_info().rss
-    for _ in range(50):
-        live(loop)
+    for _ in range(count):
+        live(kind)
     assert becomes(lambda: belongings() == before)
     assert psutil.Process().memory_info().rss - memory < 8 * MIB
 
 
-def port_in_use(monkeypatch, loop):
+def port_in_use(monkeypatch, kind):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        Server(workers=3, loop=loop, listen=["127.0.0.1:0", f"127.0.0.1:{port}"])
+        Server(workers=3, **kind, listen=["127.0.0.1:0", f"127.0.0.1:{port}"])
 
 
-def cpu_that_is_not(monkeypatch, loop):
+def cpu_that_is_not(monkeypatch, kind):
     monkeypatch.setattr(crew.machine, "cpus_allowed", lambda: (0, 9999))
-    Server(workers=3, loop=loop)
+    Server(workers=3, **kind)
 
 
-def thread_that_cannot_be(monkeypatch, loop, healthy=threading.Thread.start):
+def thread_that_cannot_be(monkeypatch, kind, healthy=threading.Thread.start):
     def start(thread):
         if threading.active_count() > 2:
             raise RuntimeError("can't start new thread")
         healthy(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    Server(workers=3, loop=loop)
+    Server(workers=3, **kind)
 
 
-def setting_that_cannot_be(monkeypatch, loop):
-    Server(workers=3, loop=loop, register_order=[0, 1, 1])
+def setting_that_cannot_be(monkeypatch, kind):
+    Server(workers=3, **kind, register_order=[0, 1, 1])
 
 
 FAILURES = [
@@ -82,14 +84,14 @@ FAILURES = [
 
 
 @pytest.mark.parametrize("construct", FAILURES, ids=lambda how: how.__name__)
-def test_twenty_failures_leave_nothing(construct, loop, becomes):
-    live(loop)
+def test_twenty_failures_leave_nothing(construct, kind_in_threads, becomes):
+    live(kind_in_threads)
     before = belongings()
     for _ in range(20):
         with (
             pytest.MonkeyPatch.context() as monkeypatch,
             pytest.raises((OSError, RuntimeError, ValueError)),
         ):
-            construct(monkeypatch, loop)
+            construct(monkeypatch, kind_in_threads)
     assert becomes(lambda: belongings() == before)
-    live(loop)
+    live(kind_in_threads)

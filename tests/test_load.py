@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import netlab
+from netlab.kernel.child import interrupts_held_back
 from netlab.kernel.limits import raised_descriptor_limit
 from netlab.load import generator as module
-from netlab.load.child import interrupts_held_back
 from netlab.load.generator import Generator
 from netlab.load.plans import MEANINGS, Outcome
 from netlab.load.result import LoadError

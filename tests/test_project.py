@@ -31,7 +31,8 @@ CONDA_ONLY = {"python", "pip"}
 
 
 def requirements():
-    lines = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+    extras = PROJECT["optional-dependencies"]
+    lines = PROJECT["dependencies"] + extras["test"] + extras["bench"]
     return [Requirement(line) for line in lines]
 
 

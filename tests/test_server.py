@@ -53,9 +53,9 @@ def has_ipv6():
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="no IPv6 loopback here (::1)")
-def test_several_listeners_are_served_by_the_same_workers(loop, ask, becomes):
+def test_several_listeners_are_served_by_the_same_workers(kind, ask, becomes):
     listen = [*BOTH, "127.0.0.1:0"]
-    with Server(workers=3, loop=loop, listen=listen) as server:
+    with Server(workers=3, **kind, listen=listen) as server:
         assert [address.host for address in server.addresses] == [
             "127.0.0.1",
             "::1",
@@ -72,27 +72,27 @@ def test_several_listeners_are_served_by_the_same_workers(loop, ask, becomes):
     assert accepts["listener"].tolist() == [0, 1, 2] * 4
 
 
-def test_a_port_that_was_given_back_can_be_had_at_once(loop, ask):
-    with Server(workers=2, loop=loop) as server:
+def test_a_port_that_was_given_back_can_be_had_at_once(kind, ask):
+    with Server(workers=2, **kind) as server:
         ask(server.address)
         same = [str(server.address)]
     for _ in range(3):
-        with Server(workers=2, loop=loop, listen=same) as server:
+        with Server(workers=2, **kind, listen=same) as server:
             assert ask(server.address).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 # --- workers
 
 
-def test_workers_are_named_and_bound_to_their_cpus(loop):
+def test_workers_are_named_and_bound_to_their_cpus(kind):
     allowed = sorted(os.sched_getaffinity(0))
     count = len(allowed) + 1
-    with Server(workers=count, loop=loop) as server:
+    with Server(workers=count, **kind) as server:
         cpus = server.actual()["cpus"]
         assert cpus == [allowed[i % len(allowed)] for i in range(count)]
         for number, tid in enumerate(server.tids):
             assert psutil.Process(tid).cpu_affinity() == [cpus[number]]
-            comm = Path(f"/proc/{server.pid}/task/{tid}/comm")
+            comm = Path(f"/proc/{tid}/comm")
             assert comm.read_text() == f"netlab-w{number}\n"
         assert server.snapshot()["worker"].tolist() == list(range(count))
     assert sorted(os.sched_getaffinity(0)) == allowed
@@ -135,17 +135,18 @@ def test_workers_register_in_the_order_that_was_asked_for(monkeypatch):
         assert server.actual()["register_order"] == [0, 1, 2]
 
 
-def test_what_took_effect_can_be_saved(loop):
-    with Server(workers=2, loop=loop, backlog=7) as server:
+def test_what_took_effect_can_be_saved(kind):
+    with Server(workers=2, **kind, backlog=7) as server:
         actual = json.loads(json.dumps(server.actual()))
-    assert (actual["loop"], actual["backlog"], actual["workers"]) == (loop, 7, 2)
+    assert (actual["backlog"], actual["workers"]) == (7, 2)
+    assert actual | kind == actual
     assert actual["listen"] == [str(server.address)]
 
 
 # --- wake-ups
 
 
-def test_a_new_connection_wakes_every_worker(loop, start_fresh):
+def test_a_new_connection_wakes_every_worker(kind, start_fresh):
     program = """
         import socket, sys
         held, port = [], int(sys.argv[1])
@@ -157,7 +158,7 @@ def test_a_new_connection_wakes_every_worker(loop, start_fresh):
     """
     connections = 20
     with (
-        Server(workers=8, loop=loop) as server,
+        Server(workers=8, **kind) as server,
         start_fresh(program, server.address.port) as toucher,
     ):
         assert server.settle()
@@ -175,8 +176,8 @@ def test_a_new_connection_wakes_every_worker(loop, start_fresh):
     assert (woken >= 0.9).all(), woken
 
 
-def test_an_idle_server_sleeps(loop):
-    with Server(workers=4, loop=loop) as server:
+def test_an_idle_server_sleeps(kind):
+    with Server(workers=4, **kind) as server:
         assert server.settle()
         first = server.snapshot()
         time.sleep(0.1)  # nothing to wait for: it is to stay as it is
@@ -186,8 +187,8 @@ def test_an_idle_server_sleeps(loop):
 # --- counters and the accept log
 
 
-def test_the_accept_log_is_in_the_order_of_the_connections(loop, becomes):
-    with Server(workers=3, loop=loop) as server:
+def test_the_accept_log_is_in_the_order_of_the_connections(kind, becomes):
+    with Server(workers=3, **kind) as server:
         ports = []
         for number in range(30):
             with connect(server.address) as client:
@@ -206,16 +207,16 @@ def test_the_accept_log_is_in_the_order_of_the_connections(loop, becomes):
 
 
 @pytest.mark.parametrize("room", [0, 5])
-def test_a_full_accept_log_drops_and_counts(room, ask):
-    with Server(workers=1, accept_log=room) as server:
+def test_a_full_accept_log_drops_and_counts(room, kind, ask):
+    with Server(workers=1, accept_log=room, **kind) as server:
         for _ in range(12):
             ask(server.address)
     assert (len(server.accepts()), server.accepts_dropped()) == (room, 12 - room)
     assert total(server)["accepted"] == 12
 
 
-def test_counts_add_up_and_stand_still_after_the_stop(loop, becomes):
-    with Server(workers=2, loop=loop) as server:
+def test_counts_add_up_and_stand_still_after_the_stop(kind, becomes):
+    with Server(workers=2, **kind) as server:
         held = [connect(server.address) for _ in range(6)]
         for client in held:
             assert b" 200 OK" in get(client)
@@ -334,13 +335,14 @@ def test_a_thread_that_cannot_be_had_takes_the_server_back(
     assert becomes(lambda: belongings() == before)
 
 
-def test_an_interrupt_at_any_moment_leaves_nothing(fresh):
+@pytest.mark.parametrize("workers_as", ["threads", "processes"])
+def test_an_interrupt_at_any_moment_leaves_nothing(workers_as, fresh):
     # But two things for which Python has no remedy, once in a thousand times: an
     # eventfd, when the interrupt falls between the making of a bare number and its
     # keeping; and a thread that never began (and has no name of ours), when it falls
     # between the taking of the lock in Thread.start and its giving back.
     program = """
-        import gc, os, signal, socket, sys, time, warnings
+        import gc, os, psutil, signal, socket, sys, time, warnings
         from netlab.server.server import Server
         sys.unraisablehook = lambda _: None  # an interrupt in a callback of Python's
         warnings.simplefilter("ignore", ResourceWarning)  # closed by the collector
@@ -349,7 +351,8 @@ def test_an_interrupt_at_any_moment_leaves_nothing(fresh):
             raise KeyboardInterrupt
 
         def life():
-            with Server(workers=4, listen=[f"127.0.0.1:{port}"]) as server:
+            listen = [f"127.0.0.1:{port}"]
+            with Server(workers=4, listen=listen, workers_as=sys.argv[1]) as server:
                 with socket.create_connection(server.address) as client:
                     client.sendall(b"GET / HTTP/1.1\\r\\nHost: h\\r\\n\\r\\n")
                     client.recv(4096)
@@ -359,7 +362,8 @@ def test_an_interrupt_at_any_moment_leaves_nothing(fresh):
             links = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
             kinds = [os.readlink(link) for link in links if os.path.lexists(link)]
             bare = kinds.count("anon_inode:[eventfd]")
-            return len(kinds) - bare, names().count("netlab")
+            alive = len(psutil.Process().children(recursive=True))
+            return len(kinds) - bare, names().count("netlab"), alive
 
         def names():
             found = []
@@ -398,15 +402,15 @@ def test_an_interrupt_at_any_moment_leaves_nothing(fresh):
         life()
         print(interrupts)
     """
-    (interrupts,) = fresh(program)
+    (interrupts,) = fresh(program, workers_as, timeout_s=100)
     assert int(interrupts) >= 20
 
 
 # --- the end
 
 
-def test_stop_may_be_called_again_and_from_anywhere(loop, ask):
-    server = Server(workers=3, loop=loop)
+def test_stop_may_be_called_again_and_from_anywhere(kind, ask):
+    server = Server(workers=3, **kind)
     assert server.running
     assert f"on {server.address}" in repr(server)
     ask(server.address)
@@ -429,9 +433,9 @@ def test_the_end_of_a_with_block_is_a_stop():
     assert not server.running
 
 
-def test_a_server_that_nobody_holds_stops(loop, belongings, becomes):
+def test_a_server_that_nobody_holds_stops(kind, belongings, becomes):
     before = belongings()
-    server = Server(workers=2, loop=loop)
+    server = Server(workers=2, **kind)
     address = server.address
     connect(address).close()
     del server
@@ -477,11 +481,11 @@ def test_a_forked_childs_end_is_not_the_servers(fresh):
 @pytest.mark.parametrize(
     "end", ["", "raise SystemExit", "del server", "server.stop()", "sys.exit(main())"]
 )
-def test_a_process_may_end_with_its_server_running(fresh, loop, end):
+def test_a_process_may_end_with_its_server_running(fresh, kind, end):
     program = f"""
         import socket, sys
         from netlab.server.server import Server
-        server = Server(workers=4, loop={loop!r})
+        server = Server(workers=4, **{kind!r})
         held = [socket.create_connection(server.address) for _ in range(3)]
         held[0].sendall(b"GET /spin/1000 HTTP/1.1\\r\\nHost: h\\r\\n\\r\\n" * 5)
         def main(): pass
@@ -560,7 +564,7 @@ EXHAUSTED = """
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
 
-    server = Server(workers=2, loop=sys.argv[1])
+    server = Server(workers=2, **json.loads(sys.argv[1]))
     used, before = max(map(int, os.listdir("/proc/self/fd"))), 1024
     limit(used + 4)
     print(server.address.port, flush=True)
@@ -592,8 +596,8 @@ class Exhausted:
 
 
 @pytest.fixture
-def exhausted(loop, start_fresh):
-    with start_fresh(EXHAUSTED, loop) as process:
+def exhausted(kind_in_threads, start_fresh):
+    with start_fresh(EXHAUSTED, json.dumps(kind_in_threads)) as process:
         yield Exhausted(process)
         _, complaints = process.communicate(timeout=30)
         assert (process.returncode, complaints) == (0, "")

@@ -1,3 +1,4 @@
+import json
 import math
 import string
 
@@ -7,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netlab.study.report import load_figures, write_order
-from netlab.study.stats import LATENCIES, jain, latency_figures
+from netlab.study.stats import (
+    LATENCIES,
+    jain,
+    latency_figures,
+    on_time_percent,
+    schedule_verdict,
+)
 
 quick = settings(max_examples=200, deadline=None, derandomize=True)
 shares = st.lists(st.integers(0, 10**6), min_size=1, max_size=64).filter(any)
@@ -59,6 +66,28 @@ def test_percentiles_were_observed_and_rise(values):
     assert set(found) <= {round(value / 1000, 3) for value in values}
 
 
+@pytest.mark.parametrize(
+    ("sent", "overdue", "waited", "percent", "told"),
+    [
+        (1000, 0, 0, 100.0, ["kept"]),
+        (1000, 6, 4, 99.0, ["kept"]),
+        (1000, 11, 0, 98.9, ["not kept", "11 were noticed late", "the machine"]),
+        (1000, 0, 900, 10.0, ["not kept", "900 waited", "the server"]),
+        (1000, 20, 30, 95.0, ["20 were noticed late", "30 waited"]),
+        (1000, 6, 6, 98.8, ["6 were noticed late", "6 waited"]),
+        (0, 0, 0, None, ["nothing was sent"]),
+    ],
+)
+def test_a_schedule_that_was_not_kept_says_who_did_not(
+    sent, overdue, waited, percent, told
+):
+    late = {"overdue": overdue, "waited": waited}
+    assert on_time_percent(sent, late) == percent
+    verdict = schedule_verdict(sent, late)
+    assert all(word in verdict for word in told)
+    assert (verdict == "kept") == (percent is not None and percent >= 99)
+
+
 def test_percentiles_of_nothing():
     found = latency_figures(np.array([], dtype="int64"))
     assert found == dict.fromkeys(LATENCIES)
@@ -88,3 +117,24 @@ def test_rate_counts_from_the_first_start_to_the_last_answer():
     assert type(found["requests_per_s"]) is float
     assert found["failures"] == {"open": 2}
     assert found["statuses"] == {"0": 4}
+    assert found["load_cpu_us_per_request"] is found["late_sends"] is None
+    json.dumps(found)
+
+
+def test_late_sends_are_told_apart_by_who_was_late():
+    from netlab.load.plans import CONNECTION, LATE_NS, REQUEST, LoadSettings
+    from netlab.load.result import LoadResult
+
+    settings = LoadSettings(plan="open", rate_per_s=1, duration_s=4)
+    asked = np.zeros(4, REQUEST)
+    asked["late_ns"] = [0, LATE_NS, LATE_NS + 1, 9 * LATE_NS]
+    asked["latency_ns"] = 10 * LATE_NS
+    asked["overdue_ns"] = [0, LATE_NS, LATE_NS + 1, LATE_NS]
+    made = np.zeros(0, CONNECTION)
+    got = LoadResult(settings, settings.resolved(), made, asked, 0, 8_000, True)
+    assert got.late() == {"overdue": 1, "waited": 1}
+    found = load_figures(got)
+    assert found["on_time_percent"] == 50.0
+    assert found["load_cpu_us_per_request"] == 2.0
+    assert found["settings"]["compiled"] is True
+    json.dumps(found)

@@ -12,6 +12,13 @@ import pytest
 from netlab.kernel import threads
 from netlab.kernel.threads import ThreadGone
 
+LOOKS = (
+    threads.usage_of,
+    threads.cpu_of,
+    threads.process_of,
+    threads.name_and_age,
+)
+
 
 class Sleeper:
     """A thread that does one thing per byte it is sent, and sleeps otherwise."""
@@ -133,7 +140,7 @@ def test_both_views_agree_on_the_time_that_a_thread_ran():
 
 def test_a_thread_that_ended_is_gone():
     tid = gone_tid()
-    for look in (threads.usage_of, threads.cpu_of, threads.name_and_age):
+    for look in LOOKS:
         with pytest.raises(ThreadGone, match=str(tid)):
             look(tid)
 
@@ -155,8 +162,93 @@ def test_a_process_out_of_descriptors_does_not_take_threads_for_gone(fresh):
 
 
 def test_where_a_thread_is():
+    import psutil
+
+    for cpu in sorted(os.sched_getaffinity(0)):
+        with Sleeper(lambda cpu=cpu: threads.pin([cpu])) as sleeper:
+            os.write(sleeper.write, b"x")
+            assert threads.settle([sleeper.tid], 10)
+            assert threads.cpu_of(sleeper.tid) == cpu
+            assert psutil.Process(sleeper.tid).cpu_num() == cpu
+
+
+def test_which_process_a_thread_belongs_to():
+    with Sleeper() as sleeper, subprocess.Popen(["sleep", "60"]) as other:
+        assert threads.process_of(sleeper.tid) == os.getpid()
+        assert threads.process_of(other.pid) == other.pid
+        other.kill()
+
+
+# --- looks that keep the files open
+
+
+def descriptors():
+    return sorted(os.listdir("/proc/self/fd"))
+
+
+def test_a_file_that_stays_open_tells_the_news():
+    with Sleeper(lambda: spin_for(0.002)) as sleeper, threads.kept_open():
+        for _ in range(5):
+            assert threads.settle([sleeper.tid], 10)
+            before = threads.usage_of(sleeper.tid)
+            os.write(sleeper.write, b"x")
+            assert threads.settle([sleeper.tid], 10)
+            kept = threads.usage_of(sleeper.tid)
+            assert kept == in_a_thread(lambda: threads.usage_of(sleeper.tid))
+            assert kept.wakeups > before.wakeups
+            assert kept.cpu_ns > before.cpu_ns
+
+
+def test_what_is_kept_is_three_files_a_thread_and_closed_at_the_end():
     with Sleeper() as sleeper:
-        assert threads.cpu_of(sleeper.tid) in os.sched_getaffinity(0)
+        before = descriptors()
+        with threads.kept_open():
+            for look in LOOKS * 2:
+                look(sleeper.tid)
+            assert len(descriptors()) == len(before) + 3
+            assert in_a_thread(lambda: threads._files.kept) == {}
+        assert descriptors() == before
+        for look in LOOKS:
+            look(sleeper.tid)
+        assert descriptors() == before
+
+
+def test_a_thread_that_ends_takes_its_files_along():
+    with threads.kept_open():
+        before = descriptors()
+        with Sleeper() as sleeper:
+            for look in LOOKS:
+                look(sleeper.tid)
+        threads.await_end([sleeper.tid])
+        for look in LOOKS:
+            with pytest.raises(ThreadGone, match=str(sleeper.tid)):
+                look(sleeper.tid)
+            assert descriptors() == before
+
+
+def test_a_file_is_never_read_for_the_next_thread_of_the_same_number():
+    with threads.kept_open(), Sleeper() as heir:
+        with Sleeper() as ended:
+            threads.usage_of(ended.tid)
+        threads.await_end([ended.tid])
+        kept = threads._files.kept
+        for tid, name in list(kept):  # as if the heir had been given its number
+            kept[heir.tid, name] = kept.pop((tid, name))
+        with pytest.raises(ThreadGone):
+            threads.usage_of(heir.tid)
+        assert threads.usage_of(heir.tid) == in_a_thread(
+            lambda: threads.usage_of(heir.tid)
+        )
+
+
+def test_no_more_is_kept_open_than_there_is_room_for(monkeypatch):
+    monkeypatch.setattr(threads, "KEPT_LIMIT", 4)
+    with Sleeper() as one, Sleeper() as another, threads.kept_open():
+        before = len(descriptors())
+        for tid in (one.tid, another.tid) * 2:
+            threads.usage_of(tid)
+            assert threads.cpu_of(tid) in os.sched_getaffinity(0)
+        assert len(descriptors()) == before + 4
 
 
 # --- the name
@@ -267,14 +359,14 @@ def test_the_time_of_a_thread_is_known_without_schedstat_too(monkeypatch):
         os.write(sleeper.write, b"x")
         assert threads.settle([sleeper.tid], 10)
         exact = threads.usage_of(sleeper.tid)
-        whole = open
+        whole = os.open
 
         def without(path, *args, **kwargs):
             if str(path).endswith("schedstat"):
                 raise FileNotFoundError(path)
             return whole(path, *args, **kwargs)
 
-        monkeypatch.setattr("builtins.open", without)
+        monkeypatch.setattr(os, "open", without)
         rough = threads.usage_of(sleeper.tid)
     assert rough.wakeups == exact.wakeups
     tick_ns = 1e9 / os.sysconf("SC_CLK_TCK")

@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import math
 import os
@@ -60,6 +61,32 @@ def test_ps_of_a_server_is_the_originals_picture(server):
     assert table["psr"].tolist()[1:] == server.actual()["cpus"]
     assert table["psr"].isin(os.sched_getaffinity(0)).all()
     assert (table["pcpu"] >= 0).all()
+
+
+class Processes:
+    """A server as `ps` sees it whose workers are processes."""
+
+    def __init__(self, host, workers):
+        self.pid, self.tids = host.pid, tuple(worker.pid for worker in workers)
+
+
+def test_ps_names_the_process_that_each_thread_belongs_to():
+    with contextlib.ExitStack() as stack:
+        host, *workers = (
+            stack.enter_context(subprocess.Popen(["sleep", "60"])) for _ in range(3)
+        )
+        for process in (host, *workers):
+            stack.callback(process.kill)
+        table = netlab.ps(Processes(host, workers))
+    numbers = [process.pid for process in (host, *workers)]
+    assert table["pid"].tolist() == table["tid"].tolist() == numbers
+    assert set(table["comm"]) <= {"sleep", "python"}  # not yet, or already executed
+
+
+def test_ps_of_a_thread_shows_its_process(server):
+    table = netlab.ps(server.tids[0])
+    assert set(table["pid"]) == {os.getpid()}
+    assert set(table["tid"]) >= {os.getpid(), *server.tids}
 
 
 def test_ps_of_a_stopped_server_has_no_workers():
@@ -168,6 +195,22 @@ def test_cost_is_measured(server):
         until(lambda: len(sampler) >= 10)
     assert 0 < sampler.cost_percent() < 100
     assert "looks at 100/s" in repr(sampler)
+
+
+def test_sampler_opens_its_files_once_and_closes_them(server, monkeypatch):
+    before, opened = sorted(os.listdir("/proc/self/fd")), []
+    whole = threads.FileIO
+
+    def counted(path):
+        opened.append(path)
+        return whole(path)
+
+    monkeypatch.setattr(threads, "FileIO", counted)
+    with Sampler(server, 100) as sampler:
+        until(lambda: len(sampler) >= 10)
+    paths = [path for path in opened if str(path).startswith("/proc/")]
+    assert len(paths) == len(set(paths)) == 3 * 8
+    assert sorted(os.listdir("/proc/self/fd")) == before
 
 
 def test_sampler_ends_with_its_server():

@@ -1,15 +1,19 @@
 """The C library's functions that Python does not offer; the only ctypes here.
 
-Facts. Python has no `sched_getcpu` (which CPU is this thread on, right now).
-A `ctypes.CDLL` function gives the GIL away for the length of the call, a
-`ctypes.PyDLL` function keeps it. Giving it away invites another worker to take
-it, so a call that only asks for a number would add the very context switches
-that netlab counts.
+Facts. Python has no `sched_getcpu` (which CPU is this thread on, right now), and
+its `socket` and `select` cannot be called by compiled loops. A `ctypes.CDLL` function
+gives the GIL away for the length of the call, a `ctypes.PyDLL` function keeps it.
+Giving it away invites another worker to take it, so a call that only asks for a
+number would add the very context switches that netlab counts.
 
 Decision. `sched_getcpu` is reached through PyDLL. It costs about 80 ns (Python 3.11,
 an idle 2.8 GHz Xeon) and is read once a turn, because a thread that is not pinned
 may move at any time and an answer that names its CPU should name the one it was
 served on.
+
+FUNCTIONS lists what the compiled loops call, as words that both Numba and ctypes can
+be given (`native` does that). A pointer is an int64 there, and so is a size: 64-bit
+machines only. `epoll_event` is packed, 12 bytes, on x86-64 and 16 bytes elsewhere.
 
 What may not be put here: anything that decides, loops or keeps state.
 """
@@ -17,8 +21,86 @@ What may not be put here: anything that decides, loops or keeps state.
 from __future__ import annotations
 
 import ctypes
+import platform
+import signal
 import sys
 from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+FUNCTIONS: dict[str, tuple[str, ...]] = {  # name: result, arguments
+    "accept4": ("int32", "int32", "int64", "int64", "int32"),
+    "bind": ("int32", "int32", "int64", "int32"),
+    "clock_gettime": ("int32", "int32", "int64"),
+    "close": ("int32", "int32"),
+    "connect": ("int32", "int32", "int64", "int32"),
+    "epoll_ctl": ("int32", "int32", "int32", "int32", "int64"),
+    "epoll_wait": ("int32", "int32", "int64", "int32", "int32"),
+    "free": ("int64", "int64"),  # returns nothing: never look at it
+    "getsockname": ("int32", "int32", "int64", "int64"),
+    "getsockopt": ("int32", "int32", "int32", "int32", "int64", "int64"),
+    "malloc": ("int64", "int64"),
+    "memcpy": ("int64", "int64", "int64", "int64"),
+    "recv": ("int64", "int32", "int64", "int64", "int32"),
+    "sched_getcpu": ("int32",),
+    "send": ("int64", "int32", "int64", "int64", "int32"),
+    "setsockopt": ("int32", "int32", "int32", "int32", "int64", "int32"),
+    "shutdown": ("int32", "int32", "int32"),
+    "socket": ("int32", "int32", "int32", "int32"),
+    "timerfd_create": ("int32", "int32", "int32"),
+    "timerfd_settime": ("int32", "int32", "int32", "int64", "int64"),
+}
+_PACKED = platform.machine() in ("x86_64", "AMD64")
+EPOLL_EVENT = np.dtype(
+    {
+        "names": ["events", "fd"],
+        "formats": ["uint32", "int32"],
+        "offsets": [0, 4 if _PACKED else 8],
+        "itemsize": 12 if _PACKED else 16,
+    }
+)
+# Linux's numbers, the same on x86-64 and Arm (include/uapi).
+EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD = 1, 2, 3
+SOCK_NONBLOCK, SOCK_CLOEXEC = 0o4000, 0o2000000
+MSG_NOSIGNAL = 0x4000
+CLOCK_MONOTONIC = 1
+PR_SET_PDEATHSIG = 1
+
+_TYPES = {"int32": ctypes.c_int32, "int64": ctypes.c_int64}
+
+
+def function(name: str) -> Callable[..., int]:
+    """Return a function of FUNCTIONS for Python to call; `last_error` after it."""
+    result, *arguments = FUNCTIONS[name]
+    found = getattr(_library(), name)
+    found.restype = _TYPES[result]
+    found.argtypes = [_TYPES[argument] for argument in arguments]
+    return found
+
+
+def memory(address: int, size: int) -> Any:
+    """Return the `size` bytes at an address; whoever gave it keeps them alive."""
+    return (ctypes.c_char * size).from_address(address)
+
+
+def last_error() -> int:
+    """Return the errno that the calling thread's last `function` left."""
+    return ctypes.get_errno()
+
+
+def current_cpu() -> int:
+    """Return the CPU that the calling thread runs on, or -1 where unknown."""
+    return -1 if _sched_getcpu is None else _sched_getcpu()
+
+
+def die_with_parent() -> None:
+    """Have this process killed when the thread that forked it ends (prctl(2))."""
+    ctypes.PyDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _library() -> Any:
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def _find(name: str) -> Callable[[], int] | None:
@@ -29,8 +111,3 @@ def _find(name: str) -> Callable[[], int] | None:
 
 
 _sched_getcpu = _find("sched_getcpu")
-
-
-def current_cpu() -> int:
-    """Return the CPU that the calling thread runs on, or -1 where unknown."""
-    return -1 if _sched_getcpu is None else _sched_getcpu()

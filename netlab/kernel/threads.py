@@ -8,9 +8,15 @@ slept, and something woke it later), how often the CPU was taken from it
 its own account; /proc/TID gives anybody of the same user the same numbers for
 any thread, without waking it and without root.
 
-/proc/TID/status has the state and both kinds of switches in one read, and
-/proc/TID/schedstat the time in nanoseconds. (psutil's `cpu_times()` for a tid is the
-whole process, psutil issue 1989. The CPU number is psutil's.)
+A thread's folder in /proc has the state and both kinds of switches in one read of
+`status`, the time in nanoseconds in `schedstat`, and in `stat` the CPU it was last on.
+The folder is /proc/TID/task/TID: /proc/TID/stat tells the times of the whole process,
+and so does psutil's `cpu_times()` for a tid (psutil issue 1989).
+
+Half of the time that a look takes is opening and closing the files. A file that stays
+open can be read again from its beginning and tells the news. It belongs to the
+thread, not to its number: when the thread is gone, reading fails, whoever has the
+number by then.
 
 The kernel counts sleeps, not reasons: a thread that waits for the GIL sleeps too.
 
@@ -18,6 +24,11 @@ Decision. Wake-ups are read from outside. A worker that had to be asked would ha
 be woken, and the question would be in the answer. A worker publishes its own account
 only when it becomes ready and when it ends. Both views are the same counter of the
 kernel; a test holds them against each other.
+
+Who looks often looks in a `kept_open` block. What is kept belongs to the thread that
+looks, so that nobody closes a file under another's hands, and is bounded by KEPT_LIMIT:
+the server needs its descriptors for connections. Files of threads beyond that, and
+all looks outside of such a block, open and close.
 
 `settle` is how a count is made exact: it waits until every thread is asleep and its
 account has stood still for QUIET_S. The account alone would not do: that of a thread
@@ -32,19 +43,20 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import threading
 import time
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    import psutil
+from io import FileIO
+from typing import NamedTuple
 
 NAME_LIMIT = 15  # characters: TASK_COMM_LEN is 16 with its final NUL
 QUIET_S = 0.012  # more than two of the GIL's 5 ms switch intervals
 ASLEEP, GONE = "S", ""
-STATUS = re.compile(  # the lines of /proc/TID/status that are asked for, in its order
-    rb"^State:\s+(\S).*^voluntary_ctxt_switches:\s+(\d+)"
+KEPT_LIMIT = 48  # descriptors: the three files of 16 threads
+FILE_LIMIT = 1 << 16  # bytes: `status` has some 1600, more with many groups and nodes
+FIRST_FIELD = 3  # of `stat` behind the name; the numbers are those of proc_pid_stat(5)
+STATUS = re.compile(  # the lines of `status` that are asked for, in its order
+    rb"^State:\s+(\S).*?^Tgid:\s+(\d+).*^voluntary_ctxt_switches:\s+(\d+)"
     rb"\s+^nonvoluntary_ctxt_switches:\s+(\d+)",
     re.MULTILINE | re.DOTALL,
 )
@@ -63,6 +75,40 @@ class Usage(NamedTuple):
 
 class ThreadGone(LookupError):
     """The thread ended, and the kernel has forgotten its account."""
+
+
+class _Files(threading.local):
+    """The files that the calling thread keeps open, by tid and name."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[int, str], FileIO] = {}
+        self.room = 0
+
+    def read(self, tid: int, name: str) -> bytes:
+        file = self.kept.get((tid, name))
+        if file is None:
+            return self._read_anew(tid, name)
+        try:
+            return os.pread(file.fileno(), FILE_LIMIT, 0)
+        except ProcessLookupError:
+            self.close({tid})
+            raise
+
+    def _read_anew(self, tid: int, name: str) -> bytes:
+        path = f"/proc/{tid}/task/{tid}/{name}"
+        file = FileIO(path)  # no bare number: an interrupt may come now
+        if len(self.kept) < self.room:
+            self.kept[tid, name] = file
+            return self.read(tid, name)
+        with file:
+            return os.pread(file.fileno(), FILE_LIMIT, 0)
+
+    def close(self, tids: set[int]) -> None:
+        for key in [key for key in self.kept if key[0] in tids]:
+            self.kept.pop(key).close()
+
+
+_files = _Files()
 
 
 def pin(cpus: Iterable[int], tid: int = 0) -> None:
@@ -117,22 +163,39 @@ def usage_of(tid: int) -> Usage:
 
 def cpu_of(tid: int) -> int:
     """Return the CPU that a living thread ran on last, or raise ThreadGone."""
-    with _gone_if_missing(tid):
-        return _view(tid).cpu_num()
+    return int(_stat(tid)[1][39 - FIRST_FIELD])
+
+
+def process_of(tid: int) -> int:
+    """Return the process that a living thread belongs to, or raise ThreadGone."""
+    return int(_status(tid)[1])
 
 
 def name_and_age(tid: int) -> tuple[str, float]:
     """Return a living thread's name, and the seconds since it began.
 
-    The age counts from field 22 of /proc/TID/stat, clock ticks after the boot
-    (proc_pid_stat(5)). psutil's `create_time()` adds the boot's time in whole
-    seconds, which makes a young thread up to a second too old.
+    The kernel counts the start in clock ticks after the boot. psutil's
+    `create_time()` adds the boot's time in whole seconds, which makes a young
+    thread up to a second too old.
     """
-    with _gone_if_missing(tid), open(f"/proc/{tid}/stat", "rb", buffering=0) as stat:
-        head, _, fields = stat.read().rpartition(b")")
-    began_s = int(fields.split()[19]) / os.sysconf("SC_CLK_TCK")
-    name = head.partition(b"(")[2].decode(errors="replace")
-    return name, time.clock_gettime(time.CLOCK_BOOTTIME) - began_s
+    name, fields = _stat(tid)
+    began_s = int(fields[22 - FIRST_FIELD]) / os.sysconf("SC_CLK_TCK")
+    age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - began_s
+    return name.decode(errors="replace"), age_s
+
+
+@contextlib.contextmanager
+def kept_open() -> Iterator[None]:
+    """Look faster: what the calling thread reads in the block stays open until its end.
+
+    A thread's files are closed earlier, when it is found gone.
+    """
+    _files.room = KEPT_LIMIT
+    try:
+        yield
+    finally:
+        _files.room = 0
+        _files.close({tid for tid, _ in _files.kept})
 
 
 def await_end(tids: Iterable[int], timeout_s: float = 1.0) -> None:
@@ -178,42 +241,39 @@ def _looks(tids: tuple[int, ...]) -> list[tuple[str, Usage | None]]:
 
 def _look(tid: int) -> tuple[str, Usage]:
     """Return a thread's state and account; the switches are of one moment."""
-    with _gone_if_missing(tid):
-        with open(f"/proc/{tid}/status", "rb", buffering=0) as status:
-            found = STATUS.search(status.read())
-        if found is None:
-            raise OSError(f"/proc/{tid}/status has no context switches to count")
-        state, voluntary, involuntary = found.groups()
-        usage = Usage(int(voluntary), int(involuntary), _cpu_ns(tid))
-        return state.decode(), usage
+    state, _, voluntary, involuntary = _status(tid)
+    usage = Usage(int(voluntary), int(involuntary), _cpu_ns(tid))
+    return state.decode(), usage
 
 
 def _cpu_ns(tid: int) -> int:
     """Return the time a thread ran; without a schedstat, to the clock tick."""
     try:
-        with open(f"/proc/{tid}/schedstat", "rb", buffering=0) as schedstat:
-            return int(schedstat.read().split()[0])
-    except FileNotFoundError:
-        # /proc/TID/stat would have the times of the whole process.
-        with open(f"/proc/{tid}/task/{tid}/stat", "rb", buffering=0) as stat:
-            fields = stat.read().rpartition(b")")[2].split()
-        ticks = int(fields[11]) + int(fields[12])  # utime and stime
+        return int(_read(tid, "schedstat").split()[0])
+    except ThreadGone:  # or this kernel has no such file
+        _, fields = _stat(tid)
+        ticks = int(fields[14 - FIRST_FIELD]) + int(fields[15 - FIRST_FIELD])
         return ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
-@contextlib.contextmanager
-def _gone_if_missing(tid: int) -> Iterator[None]:
-    import psutil
+def _status(tid: int) -> tuple[bytes, ...]:
+    """Return a thread's state, process, voluntary and involuntary switches."""
+    found = STATUS.search(_read(tid, "status"))
+    if found is None:
+        raise OSError(f"/proc/{tid}/status has no context switches to count")
+    return found.groups()
 
-    gone = (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError, IndexError)
+
+def _stat(tid: int) -> tuple[bytes, list[bytes]]:
+    """Return a thread's name, and the fields behind it from FIRST_FIELD on."""
+    head, _, fields = _read(tid, "stat").rpartition(b")")
+    return head.partition(b"(")[2], fields.split()
+
+
+def _read(tid: int, name: str) -> bytes:
+    """Return one file of a thread's folder, or raise ThreadGone."""
     try:
-        yield
-    except gone as error:  # not all of OSError: EMFILE does not end a thread
+        return _files.read(tid, name)
+    except (FileNotFoundError, ProcessLookupError) as error:
+        # Not all of OSError: being out of descriptors does not end a thread.
         raise ThreadGone(f"thread {tid} has ended") from error
-
-
-@lru_cache(maxsize=1024)
-def _view(tid: int) -> psutil.Process:
-    import psutil
-
-    return psutil.Process(tid)

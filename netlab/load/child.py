@@ -1,33 +1,29 @@
 """The load's process as its parent holds it: start, order, report, end.
 
-Every wait for it ends: with a report, with the end of the process, or in time. An
-interrupt waits until the process is made and somebody holds it.
-Its standard error is kept in a file without a name, so that a process that dies
-can be quoted and never prints into a notebook's cell.
+Every wait for it ends: with a report, with the end of the process, or in time. The
+process compiles its loop before it is ready. That takes some seconds the first time,
+and whoever waits is told.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import select
-import signal
 import socket
-import subprocess
 import sys
-import tempfile
-import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from types import FrameType
-from typing import IO, Any
+from collections.abc import Callable, Iterable
+from typing import Any
 
-START_TIMEOUT_S = 30.0  # a Python that imports NumPy, on a busy machine
+from netlab.kernel.child import Module, interrupts_held_back
+
+START_TIMEOUT_S = 30.0  # a Python that imports NumPy and Numba, on a busy machine
+COMPILE_TIMEOUT_S = 120.0  # compiling takes below 15 s on an idle one
+PATIENCE_S = 2.0  # to load what is compiled takes less
 PROGRESS_S = 0.1  # between two looks at the rows
-PACKAGE_PARENT = Path(__file__).parents[2]
+REPORT_BYTES = 1 << 16
 
 
 class ChildGone(RuntimeError):
@@ -39,20 +35,17 @@ class Child:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        errors = tempfile.TemporaryFile()  # noqa: SIM115 - `_end` closes it
-        self._control, self._errors = ours, errors
+        self._control, self._heard = ours, b""
         try:
             with theirs, interrupts_held_back():
-                self._process = _start(theirs, errors)
-                self._finalizer = weakref.finalize(
-                    self, _end, self._process, ours, errors
-                )
+                self._process = Module("netlab.load.process", theirs.fileno())
+                self._finalizer = weakref.finalize(self, _end, self._process, ours)
             self.report(START_TIMEOUT_S)
+            self.report(COMPILE_TIMEOUT_S, _Patience().look)
         except BaseException:
             if hasattr(self, "_finalizer"):
                 self.end()
             ours.close()
-            errors.close()
             raise
 
     @property
@@ -77,67 +70,49 @@ class Child:
     ) -> dict[str, Any]:
         """Return the next report; calls `advance` every PROGRESS_S meanwhile."""
         deadline = time.monotonic() + limit_s
+        while b"\n" not in self._heard:
+            self._heard += self._hear(deadline, limit_s, advance)
+        line, _, self._heard = self._heard.partition(b"\n")
+        advance()
+        return json.loads(line)
+
+    def _hear(
+        self, deadline: float, limit_s: float, advance: Callable[[], object]
+    ) -> bytes:
+        """Return what the process says next."""
         readable = select.poll()  # not select.select: it ends at descriptor 1,023
         readable.register(self._control, select.POLLIN)
         while not readable.poll(PROGRESS_S * 1000):
             advance()
             if time.monotonic() > deadline:
                 raise ChildGone(f"the load's process said nothing for {limit_s:.0f} s")
-        line = b""
+        said = b""
         with contextlib.suppress(ConnectionError):
-            line = self._control.recv(1 << 16)
-        if not line:
+            said = self._control.recv(REPORT_BYTES)
+        if not said:
             raise ChildGone(self._last_words())
-        advance()
-        return json.loads(line)
+        return said
 
     def _last_words(self) -> str:
-        """Return how the process ended, with the last line it wrote."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(1)
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        status = self._process.returncode
-        how = f"was killed by signal {-status}" if status and status < 0 else "ended"
-        return f"the load's process {how}: {lines[-1] if lines else 'it left no word'}"
+        return f"the load's process {self._process.last_words()}"
 
 
-@contextlib.contextmanager
-def interrupts_held_back() -> Iterator[None]:
-    """Let a KeyboardInterrupt wait until the block is over.
+class _Patience:
+    """Tells the person who waits what takes so long, once."""
 
-    In the middle of `Popen` it would leave a process that nobody holds. Only the
-    main thread is ever interrupted.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[tuple[int, FrameType | None]] = []
-    before = signal.signal(signal.SIGINT, lambda *call: came.append(call))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if came and callable(before):
-            before(*came[0])
+    def __init__(self) -> None:
+        self.ends = time.monotonic() + PATIENCE_S
+
+    def look(self) -> None:
+        """Look at the clock."""
+        if time.monotonic() < self.ends:
+            return
+        self.ends = float("inf")
+        sys.stderr.write(
+            "netlab: compiling the load's loop; once, later starts find it ready\n"
+        )
 
 
-def _start(control: socket.socket, errors: IO[bytes]) -> subprocess.Popen[bytes]:
-    path = os.pathsep.join([str(PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")])
-    return subprocess.Popen(
-        [sys.executable, "-m", "netlab.load.process", str(control.fileno())],
-        pass_fds=[control.fileno()],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=errors,
-        env=os.environ | {"PYTHONPATH": path.rstrip(os.pathsep)},
-    )
-
-
-def _end(
-    process: subprocess.Popen[bytes], control: socket.socket, errors: IO[bytes]
-) -> None:
+def _end(process: Module, control: socket.socket) -> None:
     control.close()
-    process.kill()
-    process.wait()
-    errors.close()
+    process.end()

@@ -1,316 +1,239 @@
-"""The clients: one epoll loop that opens, asks, reads, and writes a row for each.
+"""One client of the load, compiled: it asks, reads, and writes a row for each request.
 
 Facts. A load generator that is slower than the server measures itself, and one
 that shares the server's interpreter changes it: this code runs in a process of
-its own (`process`). The kernel finishes the handshake of a connection by
-itself, so `connect` succeeds while all workers are busy: what a client then
-waits for is its first answer. Its own port tells its connections apart in the
-server's accept log.
+its own (`process`), compiled (`kernel.native`).
 
-Decision. A row for each request, written when the answer is complete, and a row
-for each connection, written when it opens and again as it changes, all in
-shared memory: whatever happens to this process, the rows so far are there. All
-times are CLOCK_MONOTONIC, the clock of the server's accept log. Failures are
-kinds (`plans.Outcome`), counted one by one; `stop_early` ends the load at the
-first.
+Decision. Two system calls a request, `send` and `recv`. Answers are read into one
+buffer that all share; the first part of a head that came in two is kept aside
+(`kept_at`), the bytes of a body are counted and forgotten. A client is the record of
+its descriptor, in one of the stages below.
 
-A closed loop's latency is measured from the moment that the request is sent.
+A row for each request, written when the answer is complete, and a row for each
+connection, written when it opens and again as it changes, all in shared memory:
+whatever happens to this process, the rows so far are there. All times are
+CLOCK_MONOTONIC, the clock of the server's accept log. Failures are kinds
+(`plans.Outcome`), counted one by one.
+
+A request's latency counts from its sending; in plan open from the moment that it was
+due. `late_ns` is the time between the two, `overdue_ns` the part of it that passed
+before the loop took notice: the rest was waiting for a connection.
+
+What may not be put here: a wait, or a rule of a plan (`loop` has both).
 """
 
 from __future__ import annotations
 
-import errno
-import os
-import select
-import socket
-import time
-from typing import TYPE_CHECKING
+import errno as codes
 
-from netlab.load.plans import LoadSettings, Outcome
-from netlab.protocol_client import Answer, ProtocolError, answer_head, write_request
+import numpy as np
 
-if TYPE_CHECKING:
-    from netlab.records import Log
+from netlab.kernel import libc, native
+from netlab.kernel.native import address, errno, jit
+from netlab.load.bundle import READ_BYTES, Bundle
+from netlab.load.plans import Outcome
+from netlab.load.rows import append_request, write_connection
+from netlab.protocol import HEAD_LIMIT
+from netlab.protocol_client import answer_head
 
-READ_BYTES = 1 << 16
-EVENTS_PER_TURN = 128
-IN_PROGRESS = (0, errno.EINPROGRESS)
-KINDS = {
-    errno.ECONNREFUSED: Outcome.REFUSED,
-    errno.ECONNRESET: Outcome.RESET,
-    errno.EPIPE: Outcome.RESET,
-    errno.ETIMEDOUT: Outcome.TIMED_OUT,
-}
-now_ns = time.monotonic_ns
+# A client's stages; a descriptor without a client has ABSENT.
+ABSENT, MADE, CONNECTING, IDLE, BUSY = range(5)
+# What is handed on is an np.int64: for a plain int, Numba compiles each value anew.
+OPEN, CLOSED, REFUSED, RESET, HUNG_UP, TIMED_OUT, MALFORMED, FAILED = np.array(Outcome)
+NONE, STILL_OPEN = np.array([-1, 0])
+AT_ONCE = 0  # as noticed_ns: a request was sent when the loop noticed it
 
 
-class Interrupted(Exception):
-    """The parent asked for the end, or is gone."""
+@jit
+def kind(code: int) -> int:
+    """Return the outcome that an errno means."""
+    if code == codes.ECONNREFUSED:
+        return REFUSED
+    if code == codes.ECONNRESET or code == codes.EPIPE:
+        return RESET
+    return TIMED_OUT if code == codes.ETIMEDOUT else FAILED
 
 
-class Client:
-    """One connection of the load."""
-
-    __slots__ = (
-        "answer",
-        "asked",
-        "connect_ns",
-        "inbox",
-        "number",
-        "opened_ns",
-        "place",
-        "port",
-        "received",
-        "socket",
-        "start_ns",
-    )
-
-    def __init__(self, number: int, sock: socket.socket) -> None:
-        self.number = number
-        self.socket = sock
-        self.place = -1
-        self.port = 0
-        self.opened_ns = now_ns()
-        self.connect_ns = -1  # until it is connected
-        self.asked = 0
-        self.start_ns = 0
-        self.inbox = b""
-        self.received = 0
-        self.answer: Answer | None = None
+# -- asking ---------------------------------------------------------------------------
 
 
-class Load:
-    """One load: its clients, the loop they share, and the logs they write."""
+@jit
+def ask(b: Bundle, fd: int) -> int:
+    """Send one request; it fits any send buffer, or the server is not one."""
+    state, client = b.state[0], b.clients[fd]
+    path = b.pattern[state["asked"] % len(b.pattern)]
+    first = state["ask_bytes"] if path else 0
+    size = state["spin_bytes"] if path else state["ask_bytes"]
+    state["asked"] += 1
+    state["busy"] += 1
+    client["stage"], client["path"] = BUSY, path
+    now = native.now_ns(b.scratch)
+    client["start_ns"], client["late_ns"], client["overdue_ns"] = now, 0, 0
+    if client["arrival"] != NONE:
+        count_from_due(b, fd, now)
+    sent = native.send(fd, address(b.text) + first, size, libc.MSG_NOSIGNAL)
+    if sent == size:
+        return 0
+    return end(b, fd, kind(errno()) if sent < 0 else FAILED)
 
-    def __init__(
-        self,
-        settings: LoadSettings,
-        addresses: list[tuple[str, int]],
-        connections: Log,
-        requests: Log,
-        control: int,
-        stop_early: bool,
-    ) -> None:
-        self.settings = settings.resolved()
-        self.addresses = addresses
-        self.connections = connections
-        self.requests = requests
-        self.control = control
-        self.stop_early = stop_early
-        self.clients: dict[int, Client] = {}
-        self.opened = 0
-        self.failed = False
-        self.epoll = select.epoll()
-        self.epoll.register(control, select.EPOLLIN)
-        self.deadline = time.monotonic() + settings.timeout_s
-        ends = settings.duration_s or settings.timeout_s
-        self.last_ask = time.monotonic() + ends
-        host, port = addresses[0]
-        name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self.ask_bytes = write_request(self.settings.path or "/", name)
 
-    # -- plans --------------------------------------------------------------------
+@jit
+def count_from_due(b: Bundle, fd: int, now: int) -> int:
+    """Let a request count from the moment that it was due; how late is that."""
+    client, arrival = b.clients[fd], b.clients[fd]["arrival"]
+    due = b.state[0]["zero_ns"] + b.schedule[arrival]["due_ns"]
+    noticed = b.schedule[arrival]["noticed_ns"]
+    client["start_ns"], client["late_ns"] = due, now - due
+    client["overdue_ns"] = (now if noticed == AT_ONCE else noticed) - due
+    client["arrival"] = NONE
+    return 0
 
-    def closed(self) -> None:
-        """Keep `at_once` clients asking until connections or time run out."""
-        self.fill_up()
-        while self.clients and self.turn():
-            self.fill_up()
 
-    def fill_up(self) -> None:
-        """Open connections until `at_once` are open or no more are wanted."""
-        at_once, wanted = self.settings.at_once or 1, self.settings.connections or 0
-        while len(self.clients) < at_once and self.opened < wanted:
-            if time.monotonic() >= self.last_ask or (self.failed and self.stop_early):
-                return
-            self.open()
+@jit
+def rest(b: Bundle, fd: int) -> int:
+    """Let a client do nothing; in plan open it is last in the line for a request."""
+    state, client = b.state[0], b.clients[fd]
+    client["stage"] = IDLE
+    if state["scheduled"] == 0:
+        return 0
+    client["older"], client["newer"] = state["newest"], NONE
+    if state["newest"] == NONE:
+        state["oldest"] = fd
+    else:
+        b.clients[state["newest"]]["newer"] = fd
+    state["newest"] = fd
+    return 0
 
-    def touch(self) -> None:
-        """Open one connection at a time, ask nothing, and hold them all."""
-        for _ in range(self.settings.connections or 0):
-            if self.is_over():
-                return
-            self.open()
-            self.sleep((self.settings.pause_ms or 0) / 1000)
-        while any(client.connect_ns < 0 for client in self.clients.values()):
-            if not self.turn():
-                return
 
-    def let_go(self) -> None:
-        """Close what `touch` held, as far as it is still open."""
-        for fd in list(self.clients):
-            self.end(fd, Outcome.CLOSED)
+@jit
+def leave_line(b: Bundle, fd: int) -> int:
+    """Take an idle client out of the line."""
+    state, client = b.state[0], b.clients[fd]
+    older, newer = client["older"], client["newer"]
+    if older == NONE:
+        state["oldest"] = newer
+    else:
+        b.clients[older]["newer"] = newer
+    if newer == NONE:
+        state["newest"] = older
+    else:
+        b.clients[newer]["older"] = older
+    return 0
 
-    # -- the loop -----------------------------------------------------------------
 
-    def turn(self) -> bool:
-        """Wait for something and deal with it; False when time has run out."""
-        if self.is_over():
-            return False
-        left = max(self.deadline - time.monotonic(), 0)
-        for fd, _ in self.epoll.poll(left, EVENTS_PER_TURN):
-            if fd == self.control:
-                raise Interrupted
-            self.serve(fd)
-        return True
+# -- reading --------------------------------------------------------------------------
 
-    def is_over(self) -> bool:
-        """Return whether the load must end: out of time, or at its first failure."""
-        return (self.failed and self.stop_early) or time.monotonic() >= self.deadline
 
-    def sleep(self, seconds: float) -> None:
-        """Wait, but hear the parent, and notice connections that fail."""
-        until = min(time.monotonic() + seconds, self.deadline)
-        while True:
-            left = until - time.monotonic()
-            for fd, _ in self.epoll.poll(max(left, 0), EVENTS_PER_TURN):
-                if fd == self.control:
-                    raise Interrupted
-                self.serve(fd)
-            if left <= 0:
-                return
+@jit
+def receive(b: Bundle, fd: int) -> int:
+    """Read once; when the answer is complete, record it and go on."""
+    client = b.clients[fd]
+    kept, inbox = client["kept"], address(b.text) + b.state[0]["inbox"]
+    if kept > 0:
+        native.memcpy(inbox, client["kept_at"], kept)
+    got = native.recv(fd, inbox + kept, READ_BYTES, 0)
+    if got <= 0:
+        return not_received(b, fd, got)
+    if client["stage"] != BUSY:  # nobody asked
+        return end(b, fd, MALFORMED)
+    client["received"] += got
+    if client["size"] == 0 and read_head(b, fd, kept + got) == 0:
+        return 0
+    return answered(b, fd) if client["received"] >= client["size"] else 0
 
-    def serve(self, fd: int) -> None:
-        """Take the next step of one connection; what fails ends it alone."""
-        client = self.clients[fd]
-        try:
-            if client.connect_ns < 0:
-                self.connected(fd, client)
-            else:
-                self.receive(fd, client)
-        except BlockingIOError:
-            pass
-        except ProtocolError:
-            self.end(fd, Outcome.MALFORMED)
-        except OSError as error:
-            self.end(fd, KINDS.get(error.errno or 0, Outcome.FAILED))
 
-    # -- one connection -----------------------------------------------------------
+@jit
+def not_received(b: Bundle, fd: int, got: int) -> int:
+    """Deal with a `recv` that had no bytes: nothing there, the end, or an error."""
+    if got == 0:
+        return end(b, fd, HUNG_UP)
+    code = errno()
+    if code == codes.EAGAIN or code == codes.EINTR:
+        return 0
+    return end(b, fd, kind(code))
 
-    def open(self) -> bool:
-        """Begin to connect to the next address; False if that failed at once."""
-        number = self.opened
-        self.opened += 1
-        host, port = self.addresses[number % len(self.addresses)]
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        except OSError:
-            return self.lost(number, Outcome.FAILED)
-        client = Client(number, sock)
-        code = sock.connect_ex((host, port))
-        if code not in IN_PROGRESS:
-            sock.close()
-            return self.lost(number, KINDS.get(code, Outcome.FAILED))
-        client.port = sock.getsockname()[1]
-        self.clients[sock.fileno()] = client
-        client.place = self.connections.append(*self.record(client, Outcome.OPEN, 0))
-        self.epoll.register(sock.fileno(), select.EPOLLOUT)
-        return True
 
-    def lost(self, number: int, outcome: Outcome) -> bool:
-        """Record a connection that never began; returns False."""
-        self.failed = True
-        address = number % len(self.addresses)
-        self.connections.append(number, now_ns(), -1, now_ns(), 0, address, 0, outcome)
-        return False
+@jit
+def read_head(b: Bundle, fd: int, got: int) -> int:
+    """Read the head in the inbox's first bytes; 1 if it is all there, else 0."""
+    client, at = b.clients[fd], b.state[0]["inbox"]
+    head = answer_head(b.text, at, at + got)
+    if head.status < 0 or (head.status == 0 and got >= HEAD_LIMIT):
+        end(b, fd, MALFORMED)
+        return 0
+    if head.status == 0:
+        keep(b, fd, got)
+        return 0
+    client["size"], client["status"] = head.size, head.status
+    client["worker"], client["cpu"] = head.worker, head.cpu
+    client["keep_alive"] = head.keep_alive
+    client["kept"] = 0
+    return 1
 
-    def connected(self, fd: int, client: Client) -> None:
-        """Note that the handshake is over, and ask, if the plan asks."""
-        code = client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            raise OSError(code, os.strerror(code))
-        client.connect_ns = now_ns() - client.opened_ns
-        self.rewrite(client, Outcome.OPEN, 0)
-        self.epoll.modify(fd, select.EPOLLIN)
-        if self.settings.requests:
-            self.ask(client)
 
-    def ask(self, client: Client) -> None:
-        """Send one request; it fits any send buffer, or the server is not one."""
-        client.start_ns = now_ns()
-        if client.socket.send(self.ask_bytes) != len(self.ask_bytes):
-            raise OSError(errno.ENOBUFS, "a request did not fit the send buffer")
+@jit
+def keep(b: Bundle, fd: int, size: int) -> int:
+    """Keep the part of a head that has come, below HEAD_LIMIT bytes."""
+    client = b.clients[fd]
+    if client["kept_at"] == 0:
+        client["kept_at"] = native.malloc(HEAD_LIMIT)
+    if client["kept_at"] == 0:
+        return end(b, fd, FAILED)
+    native.memcpy(client["kept_at"], address(b.text) + b.state[0]["inbox"], size)
+    client["kept"] = size
+    return 0
 
-    def receive(self, fd: int, client: Client) -> None:
-        """Read once; when the answer is complete, record it and go on."""
-        data = client.socket.recv(READ_BYTES)
-        if not data:
-            self.end(fd, Outcome.HUNG_UP)
-            return
-        if not self.settings.requests:
-            raise ProtocolError(f"nobody asked for {data[:40]!r}")
-        client.received += len(data)
-        if client.answer is None:
-            client.inbox += data
-            found = answer_head(client.inbox)
-            if found is None:
-                return
-            client.answer, client.inbox = found[0], b""
-        if client.received >= client.answer.size:
-            self.record_answer(client, client.answer)
-            self.go_on(fd, client)
 
-    def record_answer(self, client: Client, answer: Answer) -> None:
-        """Write the request's row."""
-        latency = now_ns() - client.start_ns
-        self.requests.append(
-            client.number,
-            client.start_ns,
-            latency,
-            answer.worker,
-            answer.cpu,
-            answer.status,
-        )
-        client.asked += 1
-        if client.received > answer.size:
-            raise ProtocolError(
-                f"{client.received} bytes for an answer of {answer.size}"
-            )
-        client.received = 0
+@jit
+def answered(b: Bundle, fd: int) -> int:
+    """Write the request's row; ask again, rest, or close."""
+    state, client = b.state[0], b.clients[fd]
+    now = native.now_ns(b.scratch)
+    append_request(b, fd, now)
+    client["asked"] += 1
+    state["busy"] -= 1
+    client["stage"] = IDLE
+    if client["received"] > client["size"]:
+        return finish(b, fd, MALFORMED)
+    client["received"], client["size"] = 0, 0
+    over = client["asked"] >= state["requests"]
+    if client["keep_alive"] == 0 or (over and state["stays"] == 0):
+        state["to_replace"] += 1
+        return finish(b, fd, CLOSED)
+    if over or state["scheduled"]:
+        return rest(b, fd)
+    if now >= state["last_ask_ns"]:
+        return finish(b, fd, CLOSED)
+    return ask(b, fd)
 
-    def go_on(self, fd: int, client: Client) -> None:
-        """Ask again, or close: by count, by time, or because the server closes."""
-        answer, client.answer = client.answer, None
-        over = client.asked >= (self.settings.requests or 0)
-        keeps = answer is not None and answer.keep_alive
-        if over or not keeps or time.monotonic() >= self.last_ask:
-            self.end(fd, Outcome.CLOSED)
-        else:
-            self.ask(client)
 
-    def end(self, fd: int, outcome: Outcome) -> None:
-        """Close a connection and write how it ended."""
-        client = self.clients.pop(fd)
-        client.socket.close()
-        self.failed = self.failed or outcome != Outcome.CLOSED
-        self.rewrite(client, outcome, now_ns())
+# -- ending ---------------------------------------------------------------------------
 
-    def finish(self) -> None:
-        """Close what the end of the load cut off, and the loop."""
-        late = time.monotonic() >= self.deadline
-        outcome = Outcome.TIMED_OUT if late else Outcome.OPEN
-        for fd in list(self.clients):
-            self.end(fd, outcome)
-        self.epoll.close()
 
-    def record(
-        self, client: Client, outcome: Outcome, closed_ns: int
-    ) -> tuple[int, ...]:
-        """Return the values of a connection's row."""
-        return (
-            client.number,
-            client.opened_ns,
-            client.connect_ns,
-            closed_ns,
-            client.asked,
-            client.number % len(self.addresses),
-            client.port,
-            outcome,
-        )
+@jit
+def end(b: Bundle, fd: int, outcome: int) -> int:
+    """Close a client in whatever stage it is, and write how it ended."""
+    state, stage = b.state[0], b.clients[fd]["stage"]
+    if stage == CONNECTING:
+        state["connecting"] -= 1
+    elif stage == BUSY:
+        state["busy"] -= 1
+    elif state["scheduled"]:
+        leave_line(b, fd)
+    return finish(b, fd, outcome)
 
-    def rewrite(self, client: Client, outcome: Outcome, closed_ns: int) -> None:
-        """Write the connection's row again, unless its log was full."""
-        if client.place >= 0:
-            values = self.record(client, outcome, closed_ns)
-            self.connections.rewrite(client.place, *values)
+
+@jit
+def finish(b: Bundle, fd: int, outcome: int) -> int:
+    """Close a client that nothing is expected of, and write how it ended."""
+    state, client = b.state[0], b.clients[fd]
+    native.close(fd)
+    if client["kept_at"] != 0:
+        native.free(client["kept_at"])
+        client["kept_at"] = 0
+    client["stage"] = ABSENT
+    state["open"] -= 1
+    if outcome != CLOSED:
+        state["failed"] = 1
+    write_connection(b, fd, outcome, native.now_ns(b.scratch))
+    return outcome

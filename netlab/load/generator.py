@@ -18,17 +18,29 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from netlab.checks import known
+from netlab.kernel import limits
 from netlab.kernel.addresses import Address, is_local, parse
 from netlab.load.child import Child, ChildGone
-from netlab.load.plans import CONNECTION, REQUEST, LoadSettings
+from netlab.load.plans import (
+    CONNECTION,
+    OWN_DESCRIPTORS,
+    REQUEST,
+    LoadSettings,
+)
 from netlab.load.result import LoadError, LoadResult, require_complete
 from netlab.records import Log, passable_memory
 
+# Of 28,000 ports `connect` tries every second one first; when these 14,000 are taken it
+# takes five times as long (200 us against 35 for each of 18,000 connections).
+CONNECTIONS_PER_SOURCE = 12_000
+PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+PORTS = (32_768, 60_999)  # Linux's default, where the machine does not say
 GRACE_S = 10.0  # how long after its own time limit a load may still report
 BAR_LOCK = threading.RLock()
 
@@ -90,7 +102,8 @@ class Generator:
 
         target: a server, "HOST:PORT", or several of these; connections take
             turns among the addresses.
-        on_held: called when plan `touch` holds all its connections open.
+        on_held: called when plan `touch`, `burst` or `hold` holds all its
+            connections open.
         on_error: "raise" ends the load at its first failure and raises;
             "record" goes on, and the failures are rows with their kinds.
         settings: the fields of `LoadSettings`.
@@ -103,10 +116,14 @@ class Generator:
             raise ValueError(f"on_error={on_error!r}: give 'raise' or 'record'")
         known(settings, (one.name for one in fields(LoadSettings)))
         wanted = LoadSettings(**settings)
+        _require_room(wanted, addresses)
         order = {
             "settings": asdict(wanted),
-            "addresses": addresses,
-            "stop_early": on_error == "raise",
+            "target": {
+                "addresses": addresses,
+                "per_source": CONNECTIONS_PER_SOURCE,
+                "stop_early": on_error == "raise",
+            },
         }
         with _Logs(wanted) as logs:
             try:
@@ -136,11 +153,12 @@ class Generator:
         try:
             self._child.send(order, logs.descriptors)
             with _bar(logs, progress) as advance:
-                if "held" in self._child.report(limit_s, advance):
+                logs.report = self._child.report(limit_s, advance)
+                if "held" in logs.report:
                     if on_held:
                         on_held()
                     self._child.send({"release": True})
-                    self._child.report(limit_s, advance)
+                    logs.report = self._child.report(limit_s, advance)
         except ChildGone as error:
             self.close()
             raise LoadError(str(error), logs.result()) from error
@@ -152,6 +170,7 @@ class _Logs:
     def __init__(self, settings: LoadSettings) -> None:
         self.settings = settings
         self.descriptors: list[int] = []
+        self.report: dict[str, Any] = {}  # the process's last word
         connections, requests = settings.rows()
         self.connections = self._new(CONNECTION, connections)
         self.requests = self._new(REQUEST, requests)
@@ -175,6 +194,8 @@ class _Logs:
             self.connections.copy(),
             self.requests.copy(),
             self.requests.dropped,
+            self.report.get("cpu_ns"),
+            self.report.get("compiled"),
         )
 
 
@@ -189,7 +210,7 @@ def _bar(logs: _Logs, shown: bool) -> Iterator[Callable[[], object]]:
     Bar.set_lock(BAR_LOCK)  # else it makes one for processes, and a process for it
     settings, (connections, requests) = logs.settings, logs.settings.rows()
     log, unit = (logs.requests, "requests") if requests else (logs.connections, "conns")
-    total = None if settings.duration_s else (requests or connections)
+    total = None if settings.ends_by_time else (requests or connections)
     hidden = None if shown else True
     with Bar(total=total, unit=unit, disable=hidden, leave=False, delay=0.5) as bar:
         yield lambda: bar.update(len(log) - bar.n)
@@ -210,6 +231,32 @@ def _addresses(target: Target, allow_remote: bool) -> list[Address]:
                 "and allow_remote=True"
             )
     return found
+
+
+def _require_room(settings: LoadSettings, addresses: list[Address]) -> None:
+    """Refuse more connections than one process, or one address, can have open."""
+    wanted, (_, hard) = settings.descriptors(), limits.descriptor_limits()
+    if wanted > hard - OWN_DESCRIPTORS:
+        raise ValueError(
+            f"{wanted} connections open at once: one process can hold at most "
+            f"{hard - OWN_DESCRIPTORS} (its hard limit of descriptors is {hard}); ask "
+            "for fewer, fire from several Generators, or raise it (ulimit -Hn as root)"
+        )
+    each = -(-wanted // len(addresses))
+    for address in addresses:
+        if ":" in address.host and each > _ports():
+            raise ValueError(
+                f"{each} connections to {address}: IPv6 has only one own address, ::1, "
+                f"with {_ports()} ports; ask for fewer, or listen on 127.0.0.1, where "
+                "the load takes as many own addresses as it needs"
+            )
+
+
+def _ports() -> int:
+    """Return how many ports the kernel chooses from for one own address."""
+    words = limits.read_text(PORT_RANGE).split()
+    low, high = map(int, words) if len(words) == 2 else PORTS
+    return high - low + 1
 
 
 def fire(target: Target, **settings: Any) -> LoadResult:

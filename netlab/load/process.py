@@ -10,12 +10,15 @@ PR_SET_PDEATHSIG, would follow the thread that started this process instead.)
 Orders and reports are JSON, one a line. An order comes with two descriptors, of
 the memory that the logs live in.
 
-    -> {"settings": {...}, "addresses": [[host, port], ...], "stop_early": bool}
-    <- {"held": true}     plan touch: all are open; waits for the next line
+    <- {"started": true}  everything is imported
+    <- {"ready": true}    the loop is compiled, or was found ready
+    -> {"settings": {...}, "target": {...}}
+    <- {"held": true}     plans that hold: all are open; waits for the next line
     -> {"release": true}  close them
-    <- {"done": true}
+    <- {"done": true, "cpu_ns": N, "compiled": true}
 
-Anything else from the parent in the middle of a load ends this process.
+Anything else from the parent in the middle of a load ends this process. `cpu_ns` is
+the CPU time of this process from the order to its end.
 """
 
 from __future__ import annotations
@@ -29,18 +32,27 @@ import time
 from typing import Any
 
 from netlab.kernel.limits import raised_descriptor_limit
-from netlab.load.client import Interrupted, Load
-from netlab.load.plans import CONNECTION, REQUEST, LoadSettings
+from netlab.kernel.native import COMPILED
+from netlab.load.bundle import Target
+from netlab.load.firing import Firing, Interrupted, settle_in
+from netlab.load.plans import (
+    CONNECTION,
+    OWN_DESCRIPTORS,
+    REQUEST,
+    LoadSettings,
+    Outcome,
+)
 from netlab.records import Log
 
 ORDER_BYTES = 1 << 16
-OWN = 64  # descriptors that this process needs for itself
 
 
 def main(descriptor: int) -> None:
     """Serve orders from the socket until the parent closes it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with socket.socket(fileno=descriptor) as control:
+        say(control, started=True)
+        settle_in()
         say(control, ready=True)
         while True:
             order, descriptors = hear(control)
@@ -68,7 +80,8 @@ def say(control: socket.socket, **report: Any) -> None:
 
 def fire(control: socket.socket, order: dict[str, Any], descriptors: list[int]) -> None:
     """Run one load; what became of it is in the logs."""
-    settings = LoadSettings(**order["settings"])
+    began_ns = time.process_time_ns()
+    settings, target = LoadSettings(**order["settings"]), Target(**order["target"])
     most_connections, most_requests = settings.rows()
     logs = (
         Log(CONNECTION, most_connections, descriptors[0]),
@@ -76,27 +89,23 @@ def fire(control: socket.socket, order: dict[str, Any], descriptors: list[int]) 
     )
     for descriptor in descriptors:
         os.close(descriptor)  # the mapping has its own
-    load = Load(
-        settings,
-        [(host, port) for host, port in order["addresses"]],
-        *logs,
-        control.fileno(),
-        order["stop_early"],
-    )
-    with raised_descriptor_limit(settings.descriptors() + OWN, at_most=True):
+    with raised_descriptor_limit(
+        settings.descriptors() + OWN_DESCRIPTORS, at_most=True
+    ):
+        firing = Firing(settings, target, logs, control.fileno())
         try:
-            getattr(load, settings.plan)()
-            if settings.plan == "touch" and not load.is_over():
-                hold(control, load)
+            if firing.fire() and settings.holds:
+                hold(control, firing)
         finally:
-            load.finish()
-    say(control, done=True)
+            firing.close()
+    spent_ns = time.process_time_ns() - began_ns
+    say(control, done=True, cpu_ns=spent_ns, compiled=COMPILED)
 
 
-def hold(control: socket.socket, load: Load) -> None:
+def hold(control: socket.socket, firing: Firing) -> None:
     """Say that all connections are open, wait for the word, and close them."""
     say(control, held=True)
-    control.settimeout(max(load.deadline - time.monotonic(), 0.001))
+    control.settimeout(max(firing.left_s, 0.001))
     try:
         order, _ = hear(control)
     except TimeoutError:  # the word may still come: nobody is here to hear it
@@ -104,9 +113,8 @@ def hold(control: socket.socket, load: Load) -> None:
     control.settimeout(None)
     if order is None:
         raise Interrupted
-    load.sleep((load.settings.hold_ms or 0) / 1000)
-    if not load.is_over():  # else they are cut off, and their rows say so
-        load.let_go()
+    if firing.hold((firing.settings.hold_ms or 0) / 1000):
+        firing.let_go(Outcome.CLOSED)  # else they are cut off, and their rows say so
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from netlab.kernel.addresses import Address
-from netlab.load.plans import MEANINGS, LoadSettings, Outcome
+from netlab.load.plans import LATE_NS, MEANINGS, LoadSettings, Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +21,8 @@ class LoadResult:
     settings: as asked for. actual: with the plan's defaults filled in.
     connection_rows, request_rows: structured arrays of plans.CONNECTION, .REQUEST.
     dropped: requests that found no room for a row.
+    cpu_ns: CPU time of the load's process. compiled: whether its loop was. Both None
+        for a load whose process did not come to its end.
     """
 
     settings: LoadSettings
@@ -28,6 +30,8 @@ class LoadResult:
     connection_rows: np.ndarray
     request_rows: np.ndarray
     dropped: int
+    cpu_ns: int | None = None
+    compiled: bool | None = None
 
     def __repr__(self) -> str:
         failed = sum(self.failures().values())
@@ -38,7 +42,7 @@ class LoadResult:
 
     @property
     def requests(self) -> pd.DataFrame:
-        """A row per request: connection, start_ns, latency_ns, worker, cpu, status."""
+        """A row per request: the fields of plans.REQUEST."""
         return _frame(self.request_rows)
 
     @property
@@ -48,20 +52,38 @@ class LoadResult:
         frame["outcome"] = [Outcome(value).name.lower() for value in frame["outcome"]]
         return frame
 
+    def recorded(self) -> dict[str, Any]:
+        """Return what took effect: the settings, and whether the loop was compiled."""
+        return asdict(self.actual) | {"compiled": self.compiled}
+
     @property
     def missing(self) -> int:
         """Connections that were asked for and never begun: the load ended before."""
-        if self.settings.duration_s is not None:
-            return 0  # the time was to end it, not the count
+        if self.settings.ends_by_time or self.actual.plan == "open":
+            return 0  # time, or the requests, were to end it, not the count
         return (self.actual.connections or 0) - len(self.connection_rows)
 
     @property
     def unanswered(self) -> int:
         """Requests that were to be sent on its connections and have no answer."""
-        if self.settings.duration_s is not None or not self.actual.requests:
+        if self.settings.ends_by_time or not self.actual.requests:
             return 0
         wanted = len(self.connection_rows) * self.actual.requests
+        if self.actual.plan == "open":
+            wanted = len(self.actual.schedule())
         return wanted - len(self.request_rows) - self.dropped
+
+    def late(self) -> dict[str, int] | None:
+        """Return how many were sent more than LATE_NS late, plan `open` only.
+
+        overdue: the load itself took notice late, the machine was not fast enough.
+        waited: it was in time, but no connection was free, the server was not.
+        """
+        if self.actual.plan != "open":
+            return None
+        late = self.request_rows["late_ns"] > LATE_NS
+        overdue = late & (self.request_rows["overdue_ns"] > LATE_NS)
+        return {"overdue": int(overdue.sum()), "waited": int((late & ~overdue).sum())}
 
     @property
     def refused(self) -> int:

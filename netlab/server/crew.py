@@ -1,24 +1,23 @@
-"""The crew: the workers' threads, started behind a barrier, stopped and joined.
+"""The crew: a server's workers, brought to life, counted, stopped.
 
-Facts. One eventfd is in every worker's loop, level-triggered, and nobody ever
-reads it: written once, it wakes every worker, however many there are. The order
-in a listener's wait queue follows from the order of registration, not from that
-of the threads' start: epoll puts an exclusive entry at the queue's tail and any
-other at its head. So under `level` the worker that registered LAST is woken first.
+Facts. The order in a listener's wait queue follows from the order of registration,
+not from that of the threads' start: epoll puts an exclusive entry at the queue's tail
+and any other at its head. So under `level` the worker that registered LAST is woken
+first. The kernel keeps an account of every thread and process, and forgets it with
+them.
 
-Decision. All loops are made and registered by the starting thread, in
-`register_order`; then the threads start, name and pin themselves, and meet at a
-barrier. The start is over when all of them sleep in their first wait: the
+Decision. A team makes the workers, as threads or as processes, and registers them in
+`register_order`. The start is over when all of them sleep in their first wait: the
 kernel's account is read there, and what is reported is the difference, so that
 neither the start nor the stop is in any count. A sleeping thread's voluntary
-switches since then are its wake-ups: by the network, and with the GIL also those
-after a wait for it.
+switches since then are its wake-ups: by the network, and for interpreted threads
+also those after a wait for the GIL.
 
-A worker's thread never prints: what kills it is kept in `failures`, and the first
-error of the server's own code that cost a connection in `faults`.
+What kills a worker is kept in `failures`, and the first error of the server's own code
+that cost a connection in `faults`.
 
 The server's finalizer calls `stop` wherever the last reference goes: in a forked
-child, whose copy of the crew has no threads and must leave the parent's alone;
+child, whose copy of the crew has no workers and must leave the parent's alone;
 or in whichever thread collects garbage, a worker too, which cannot join itself.
 """
 
@@ -33,12 +32,15 @@ import numpy as np
 from netlab import counters
 from netlab.kernel import machine, threads
 from netlab.kernel.addresses import Address
-from netlab.server import accept_log, listeners, strategies
-from netlab.server.loops import LOOPS
+from netlab.records import passable_memory
+from netlab.server import engines, listeners, strategies
+from netlab.server.outfit import Outfit
+from netlab.server.processes_team import ProcessesTeam
 from netlab.server.settings import BACKLOG, ServerSettings, somaxconn
-from netlab.server.worker import Worker
+from netlab.server.shared import Shared
+from netlab.server.threads_team import ThreadsTeam
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 30.0  # a host's fresh interpreter and N forks, on a busy machine
 STOP_TIMEOUT_S = 10.0  # a worker is at most 16 spins of 0.1 s from its end
 FIRST_SLEEP_S = 1.0  # longer only if other threads of this process keep the GIL
 
@@ -48,51 +50,50 @@ class Crew:
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
+        self.engine = engines.find(settings.engine)
         self.strategy = strategies.find(settings.strategy)
-        self.loop = settings.loop or self.strategy.loops[0]
+        possible = [way for way in self.strategy.loops if way in self.engine.loops]
+        self.loop = settings.loop or possible[0]
         self.backlog = settings.backlog or min(BACKLOG, somaxconn())
-        self.pid = os.getpid()
+        self.own_pid = os.getpid()
         count = settings.worker_count()
         allowed = machine.cpus_allowed()
         self.cpus = [allowed[i % len(allowed)] for i in range(count)]
-        self.rows = counters.new_rows(count)
-        self.logs = [accept_log.new_log(settings.accept_log) for _ in range(count)]
-        self.failures: dict[int, BaseException] = {}
-        self._faults: dict[int, Exception] = {}
         self.addresses: tuple[Address, ...] = ()
         self.stopped = False
+        in_threads = settings.workers_as == "threads"
+        self._team = ThreadsTeam() if in_threads else ProcessesTeam()
+        self._shared = self._new_shared(count, in_threads)
+        self.rows, self.logs = self._shared.rows, self._shared.logs
         self._at_ready = self.rows.copy()
         self._before_stop: np.ndarray | None = None
         self._at_stop: np.ndarray | None = None
         self._left_waiting = 0
         self._listeners: list[listeners.Listener] = []
-        self._workers: dict[int, Worker] = {}
-        self._threads: list[threading.Thread] = []
-        self._barrier = threading.Barrier(count)
-        self._ended: set[int] = set()
-        self._stop = -1
         self._stopping = threading.Lock()
+
+    def _new_shared(self, count: int, in_threads: bool) -> Shared:
+        capacity = self.settings.accept_log
+        if in_threads:
+            return Shared(count, capacity)
+        return Shared(count, capacity, passable_memory(Shared.size(count, capacity)))
 
     # -- starting -----------------------------------------------------------------
 
     def start(self) -> None:
         """Open the listeners, start the workers, return when all of them sleep."""
-        self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        watched = self._open()
-        for number in self.settings.order():
-            self._workers[number] = self._make_worker(number, watched[number])
-        peers = [self._workers[number] for number in sorted(self._workers)]
-        for worker in peers:
-            worker.peers = peers
-        for number in sorted(self._workers):
-            thread = threading.Thread(
-                target=self._work,
-                args=(number,),
-                name=thread_name(number),
-                daemon=True,
-            )
-            self._threads.append(thread)  # first: an interrupt may come in start()
-            thread.start()
+        self._shared.open_stop()
+        outfit = Outfit(
+            engine=self.engine,
+            strategy=self.strategy,
+            loop=self.loop,
+            order=self.settings.order(),
+            cpus=self.cpus,
+            pin=self.settings.pin,
+            watched=self._open(),
+            shared=self._shared,
+        )
+        self._team.start(outfit)
         self._await_ready()
         threads.settle(self.rows.array["tid"].tolist(), FIRST_SLEEP_S)
         self._at_ready = self._accounts()
@@ -107,43 +108,31 @@ class Crew:
         )
         return watched
 
-    def _make_worker(
-        self, number: int, watched: tuple[listeners.Listener, ...]
-    ) -> Worker:
-        return Worker(
-            self.strategy,
-            LOOPS[self.loop](),
-            watched,
-            self._stop,
-            counters.Tally(self.rows, number),
-            self.logs[number],
-        )
-
-    def _work(self, number: int) -> None:
-        """Be one worker: the body of its thread."""
-        try:
-            threads.set_name(thread_name(number), threading.get_native_id())
-            if self.settings.pin:
-                threads.pin([self.cpus[number]])
-            self._barrier.wait(START_TIMEOUT_S)
-            self._workers[number].run()
-        except threading.BrokenBarrierError:
-            pass  # another worker failed to start, and its failure is kept
-        except BaseException as error:
-            self.failures[number] = error
-            self._barrier.abort()
-        finally:
-            self._ended.add(number)
-
     def _await_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not (self.rows.array["state"] >= counters.State.READY).all():
-            if self.failures or time.monotonic() > deadline:
-                reason = next(iter(self.failures.values()), None)
+            failures = self.failures
+            if failures or time.monotonic() > deadline:
+                reason = next(iter(failures.values()), None)
                 raise RuntimeError(f"the workers did not start: {reason}") from reason
             time.sleep(0.0005)
 
     # -- watching -----------------------------------------------------------------
+
+    @property
+    def pid(self) -> int:
+        """The process that the workers are threads or children of."""
+        return self._team.pid or self.own_pid
+
+    @property
+    def failures(self) -> dict[int, BaseException]:
+        """The workers that died, by number, with what killed them."""
+        return self._team.failures
+
+    @property
+    def faults(self) -> dict[int, Exception]:
+        """The first error of each worker that ended a connection, by number."""
+        return self._team.faults
 
     def snapshot(self) -> np.ndarray:
         """Return the counters since ready, with the kernel's account of now."""
@@ -157,22 +146,16 @@ class Crew:
     def _accounts(self) -> np.ndarray:
         """Return the rows, the usage of living workers read from the kernel."""
         rows = self.rows.copy()
-        for row in rows[rows["state"] == counters.State.READY]:
-            number = row["worker"]
+        living = rows["state"] == counters.State.READY
+        for number in np.flatnonzero(living).tolist():
             try:
-                usage = threads.usage_of(int(row["tid"]))
+                usage = threads.usage_of(int(rows["tid"][number]))
             except threads.ThreadGone:  # since the copy: then its own last word
                 rows[number] = self.rows.array[number]
             else:
                 for name, value in zip(counters.USAGE, usage, strict=True):
                     rows[name][number] = value
         return rows
-
-    @property
-    def faults(self) -> dict[int, Exception]:
-        """The first error of each worker that ended a connection, by number."""
-        found = {n: worker.fault for n, worker in self._workers.items()}
-        return self._faults | {n: fault for n, fault in found.items() if fault}
 
     def waiting(self) -> int:
         """Return the length of all accept queues, now or when it was stopped."""
@@ -187,9 +170,9 @@ class Crew:
 
         May be tried again if it raised because a worker was late.
         """
-        if os.getpid() != self.pid:
+        if os.getpid() != self.own_pid:
             return
-        if threading.current_thread() in self._threads:
+        if self._team.is_one_of_us():
             threading.Thread(target=self.stop).start()
             return
         with self._stopping:
@@ -197,33 +180,16 @@ class Crew:
                 return
             if self._before_stop is None:
                 self._before_stop = self._snapshot_if_possible()
-            self._barrier.abort()
-            for worker in self._workers.values():
-                worker.stopping = True
-            if self._stop >= 0:
-                os.eventfd_write(self._stop, 1)
-            self._join()
-            for worker in self._workers.values():
-                worker.hang_up()  # again, for what it was given last
+            self._team.call_off()
+            self._shared.tell_to_stop()
+            if late := self._team.await_end(STOP_TIMEOUT_S):
+                raise RuntimeError(
+                    f"{late} workers did not stop within {STOP_TIMEOUT_S:.0f} s: they "
+                    "are still busy with a request; call stop() again"
+                )
             self._at_stop = self._with_last_counts(self._before_stop)
             self._close()
             self.stopped = True
-
-    def _join(self) -> None:
-        deadline = time.monotonic() + STOP_TIMEOUT_S
-        # By its own word: before Python 3.13 an interrupted join may take a living
-        # thread for dead. One that has not begun yet will end at the barrier.
-        begun = {n for n, thread in enumerate(self._threads) if thread.ident}
-        while begun - self._ended and time.monotonic() < deadline:
-            time.sleep(0.0005)
-        if late := len(begun - self._ended):
-            raise RuntimeError(
-                f"{late} workers did not stop within {STOP_TIMEOUT_S:.0f} s: they are "
-                "still busy with a request; call stop() again"
-            )
-        for number in begun:
-            self._threads[number].join(max(0.0, deadline - time.monotonic()))
-        threads.await_end(self._threads[number].native_id or 0 for number in begun)
 
     def _snapshot_if_possible(self) -> np.ndarray | None:
         """Return the snapshot, or None when out of descriptors.
@@ -249,16 +215,5 @@ class Crew:
     def _close(self) -> None:
         self._left_waiting = listeners.waiting(self._listeners)
         listeners.close_all(self._listeners)
-        self._faults = self.faults
-        for worker in self._workers.values():
-            worker.peers = []  # else they keep one another in memory
-        self._workers.clear()
-        self._threads.clear()
-        stop, self._stop = self._stop, -1
-        if stop >= 0:
-            os.close(stop)
-
-
-def thread_name(number: int) -> str:
-    """Return what `ps -L` and Python call the thread of a worker."""
-    return f"netlab-w{number}"
+        self._team.close()
+        self._shared.close()

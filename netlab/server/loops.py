@@ -21,7 +21,7 @@ sets. What may not be put here: what a descriptor means.
 from __future__ import annotations
 
 import select
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -38,15 +38,15 @@ Ready = Iterable[tuple[int, int]]
 class Loop(Protocol):
     """What a worker needs of a way to wait. Descriptors are small integers."""
 
-    def add(self, descriptor: int, events: int) -> None:
+    def add(self, descriptor: int, events: int, /) -> None:
         """Begin to watch for READ or WRITE; ValueError if that is impossible."""
         ...
 
-    def change(self, descriptor: int, events: int) -> None:
+    def change(self, descriptor: int, events: int, /) -> None:
         """Watch a known descriptor for other events."""
         ...
 
-    def remove(self, descriptor: int) -> None:
+    def remove(self, descriptor: int, /) -> None:
         """Stop watching a descriptor that stays open."""
         ...
 
@@ -68,10 +68,11 @@ class EpollLoop:
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self.add = self._epoll.register
+        self.add: Callable[[int, int], None] = self._epoll.register
         self.change = self._epoll.modify
         self.remove = self._epoll.unregister
         self.close = self._epoll.close
+        self.fileno = self._epoll.fileno
 
     def forget(self, descriptor: int) -> None:
         """Do nothing: closing a socket takes it out of its epoll."""

@@ -94,7 +94,7 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """The process that the workers are threads of."""
+        """The process that the workers are threads of, or children of (a host)."""
         return self._crew.pid
 
     @property

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from netlab.checks import whole_number
 from netlab.kernel import machine
 from netlab.kernel.addresses import Address, is_local, parse
-from netlab.server import strategies
+from netlab.server import engines, strategies
 
 WORKERS_LIMIT = 1024
 ACCEPT_LOG_LIMIT = 1 << 24
@@ -24,9 +24,11 @@ BACKLOG = 4096  # the kernel's own default limit since Linux 5.4
 class ServerSettings:
     """The settings of one server.
 
-    workers: threads, each with its own loop; default: one per CPU we own.
+    workers: how many, each with its own loop; default: one per CPU we own.
     strategy: a name from the strategy table.
-    engine: what runs the workers' loops.
+    engine: what runs the workers' loops: "python" (interpreted) or "compiled".
+    workers_as: "threads" of this process, or "processes" forked from a host of
+        their own, as nginx and gunicorn do.
     loop: "epoll", or "select" as the original also had; default: the strategy's.
     listen: addresses, "HOST:PORT" or "[HOST]:PORT", shared by all workers.
     backlog: connections that may wait to be accepted; default: as many as the
@@ -43,6 +45,7 @@ class ServerSettings:
     workers: int | None = None
     strategy: str = "level"
     engine: str = "python"
+    workers_as: str = "threads"
     loop: str | None = None
     listen: tuple[str, ...] = ("127.0.0.1:0",)
     backlog: int | None = None
@@ -54,7 +57,10 @@ class ServerSettings:
     def __post_init__(self) -> None:
         strategies.require_linux()
         row = strategies.find(self.strategy)
-        row.refuse_unless_possible(engine=self.engine, loop=self.loop)
+        row.refuse_unless_possible(
+            engine=self.engine, workers_as=self.workers_as, loop=self.loop
+        )
+        engines.find(self.engine).refuse_unless_possible(self.loop)
         whole_number("workers", self.workers, 1, WORKERS_LIMIT)
         whole_number("accept_log", self.accept_log, 0, ACCEPT_LOG_LIMIT)
         if self.accept_log is None:

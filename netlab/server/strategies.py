@@ -13,10 +13,10 @@ tests at once. What a row cannot do is refused with the reason.
 `level`, the original's rule, in the kernel's terms. Each worker has an epoll of its
 own, and each epoll puts an entry into the listener's wait queue. The entries are not
 exclusive, so a new connection wakes all sleeping workers: N wake-ups for one
-connection (and more under the GIL, for which they then wait). Then they race. One
-`accept` returns the connection; the others' return EAGAIN, or never happen, because
-epoll looks at the listener again inside the kernel before it returns to the program,
-and goes back to sleep if the queue is empty by then.
+connection (more for interpreted threads, which then wait for the GIL). Then they race.
+One `accept` returns the connection; the others' return EAGAIN, or never happen,
+because epoll looks at the listener again inside the kernel before it returns to the
+program, and goes back to sleep if the queue is empty by then.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Strategy(NamedTuple):
     place: Callable[[Worker], Worker]
     loops: tuple[str, ...]
     engines: tuple[str, ...]
+    workers_as: tuple[str, ...]
     since: str
     order: str
     wakeups: str
@@ -53,12 +54,19 @@ class Strategy(NamedTuple):
             words[function] = words[function].__name__
         return words
 
-    def refuse_unless_possible(self, *, engine: str, loop: str | None) -> None:
+    def refuse_unless_possible(
+        self, *, engine: str, workers_as: str, loop: str | None
+    ) -> None:
         """Raise ValueError with the reason if this row cannot run like that."""
         if engine not in self.engines:
             raise ValueError(
                 f"engine={engine!r}: strategy {self.name!r} runs on "
                 f"{' and '.join(self.engines)}"
+            )
+        if workers_as not in self.workers_as:
+            raise ValueError(
+                f"workers_as={workers_as!r}: strategy {self.name!r} runs with workers "
+                f"as {' or '.join(self.workers_as)}"
             )
         if loop is not None and loop not in self.loops:
             raise ValueError(
@@ -75,14 +83,16 @@ STRATEGIES = (
         watch=loops.watch_level,
         place=placement.keep,
         loops=("epoll", "select"),
-        engines=("python",),
+        engines=("python", "compiled"),
+        workers_as=("threads", "processes"),
         since="2.6",
         order="the scheduler decides the race",
         wakeups="all sleeping workers, for each connection",
         traps=(
             "would-blocks do not count the herd: most of the woken workers sleep "
             "again inside the kernel",
-            "under the GIL, waits for the interpreter are counted as wake-ups too",
+            "interpreted threads also wait for the GIL, and those waits are counted "
+            "as wake-ups too",
         ),
     ),
 )

@@ -41,9 +41,9 @@ from netlab.server.connection import Connection, Stage
 from netlab.server.loops import READ, WRITE
 
 if TYPE_CHECKING:
-    from netlab.records import Log
     from netlab.server.listeners import Listener
     from netlab.server.loops import Loop
+    from netlab.server.shared import Shared
     from netlab.server.strategies import Strategy
 
 REST_S = 0.1  # how long a worker that is out of descriptors leaves the queue alone
@@ -55,29 +55,28 @@ class Worker:
 
     def __init__(
         self,
+        number: int,
         strategy: Strategy,
         loop: Loop,
         listeners: tuple[Listener, ...],
-        stop: int,
-        tally: Tally,
-        log: Log,
+        shared: Shared,
     ) -> None:
-        self.number = tally.worker
+        self.number = number
         self.place = strategy.place
         self.watch = strategy.watch
         self.loop = loop
         self.listeners = {listener.fileno(): listener for listener in listeners}
         self.listener_numbers = {fd: i for i, fd in enumerate(self.listeners)}
-        self.tally = tally
-        self.log = log
+        self.tally = Tally(shared.rows, number)
+        self.log = shared.logs[number]
         self.peers: list[Worker] = [self]  # all workers of the server, by number
         self.connections: dict[int, Connection] = {}
         self.arrivals: dict[int, socket.socket] = {}  # given to it, not yet heard of
         self.unfinished: set[int] = set()  # its connections in stage MORE
         self.rests_until: float | None = None  # time.monotonic(), while it rests
-        self.stopping = False
+        self.stopping = shared.stopping.data  # one word: 0, or 1 to stop
         self.fault: Exception | None = None  # the first that ended a connection
-        loop.add(stop, READ)
+        loop.add(shared.stop, READ)
         self.watch_listeners()
 
     def __repr__(self) -> str:
@@ -91,7 +90,7 @@ class Worker:
         self.tally.cpu = current_cpu()
         self.publish_usage(State.READY)
         try:
-            while not self.stopping:
+            while not self.stopping[0]:
                 self.turn()
                 self.tally.publish()
         except BaseException:
@@ -111,7 +110,7 @@ class Worker:
             self.watch_listeners()
         served = self.go_on()
         for fd, _ in ready:
-            if self.stopping:
+            if self.stopping[0]:
                 return
             if fd in self.connections:
                 if fd not in served:
@@ -125,7 +124,7 @@ class Worker:
         """Serve those that had more to answer; return them: they had their turn."""
         unfinished = tuple(self.unfinished)
         for fd in unfinished:
-            if not self.stopping:
+            if not self.stopping[0]:
                 self.serve(fd)
         return unfinished
 

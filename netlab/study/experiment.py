@@ -148,7 +148,7 @@ def _report(requested: dict[str, Any], server: Server, seen: _Observed) -> Run:
     conservation.require(found)
     actual = {
         "server": server.actual(),
-        "load": asdict(seen.load.actual),
+        "load": seen.load.recorded(),
         "sample_rate_per_s": seen.sampler.rate_per_s if seen.sampler else None,
     }
     return Run(

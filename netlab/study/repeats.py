@@ -10,8 +10,8 @@ import statistics
 from typing import Any
 
 from netlab.load.generator import Generator
-from netlab.load.plans import ENDLESS
-from netlab.study.experiment import run
+from netlab.load.plans import short
+from netlab.study.experiment import LOAD_FIELDS, run
 from netlab.study.run import Run
 
 WARM_UP_CONNECTIONS = 32
@@ -23,8 +23,10 @@ def repeated(repeats: int = 1, **settings: Any) -> list[Run]:
     """Return `repeats` runs with the same settings, after an uncounted warm-up."""
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
         raise ValueError(f"repeats={repeats!r}: give a whole number of at least 1")
+    for_load = {name: settings[name] for name in settings if name in LOAD_FIELDS}
+    warm_up = short(for_load, WARM_UP_CONNECTIONS, WARM_UP_S)
     with Generator() as generator:
-        run(**settings | _short(settings), generator=generator, progress=False)
+        run(**settings | warm_up, generator=generator, progress=False)
         return [run(**settings, generator=generator) for _ in range(repeats)]
 
 
@@ -50,11 +52,3 @@ def _middle(values: list[Any]) -> Any:
     if all(isinstance(value, (int, float)) for value in values):
         return statistics.median(values)
     return values[-1]
-
-
-def _short(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return what makes these settings a short run."""
-    if settings.get(ENDLESS) is not None:
-        return {ENDLESS: min(settings[ENDLESS], WARM_UP_S)}
-    wanted = settings.get("connections") or WARM_UP_CONNECTIONS
-    return {"connections": min(wanted, WARM_UP_CONNECTIONS)}

@@ -4,7 +4,7 @@
 that does not add up raises instead:
 
     accepts                     per worker: connections it owned
-    accept_wakeups_per_accept   plan touch: wake-ups until all were held, per accept
+    accept_wakeups_per_accept   plans that hold: wake-ups until all were, per accept
     wakeups_per_accept          wake-ups of all workers over the run, per accept
     turns_per_accept            the same for returns of the wait call
     would_block_per_accept      the same for accepts that found an empty queue
@@ -13,20 +13,33 @@ that does not add up raises instead:
     statuses                    answers by status
     p50_us ... max_us           latencies as the client saw them
     requests_per_s              requests by the time from the first to the last
+    load_cpu_us_per_request     CPU time of the load's process per request
+    late_sends                  plan open: sent more than 1 ms after they were due,
+                                `overdue` by the load's fault, or because they
+                                `waited` for a free connection
+    on_time_percent             plan open: the others, in percent
+    schedule                    plan open: "kept", or who did not keep it
     server_cpu_us_per_request   CPU time of the workers per answer
+
+Latencies of plan open count from the moment that a request was due, those of the
+other plans from its sending.
 """
 
 from __future__ import annotations
 
 import string
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from netlab import counters
 from netlab.load.result import LoadResult
-from netlab.study.stats import jain, latency_figures
+from netlab.study.stats import (
+    jain,
+    latency_figures,
+    on_time_percent,
+    schedule_verdict,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,9 +71,7 @@ def run_figures(
         "order": write_order(accepts["owner"].tolist()[:ORDER_LENGTH]),
         "accept_order": write_order(accepts["acceptor"].tolist()[:ORDER_LENGTH]),
         "jain": round(jain(owners), 4) if sum(owners) else None,
-        "statuses": _statuses(load),
-        **latency_figures(load.request_rows["latency_ns"]),
-        "requests_per_s": _rate(load.request_rows),
+        **_client_figures(load),
         "server_cpu_us_per_request": _ratio(cpu_us, total["answers"]),
     }
 
@@ -69,14 +80,13 @@ def load_figures(load: LoadResult) -> dict[str, Any]:
     """Return the figures of a load alone, fired at any server, JSON-safe."""
     workers, answers = np.unique(load.request_rows["worker"], return_counts=True)
     return {
-        "settings": asdict(load.actual),
+        "settings": load.recorded(),
         "connections": len(load.connection_rows),
         "requests": len(load.request_rows),
         "failures": {kind.name.lower(): n for kind, n in load.failures().items()},
-        "statuses": _statuses(load),
+        "unanswered": load.unanswered,
         "answers": dict(zip(map(str, workers), answers.tolist(), strict=True)),
-        **latency_figures(load.request_rows["latency_ns"]),
-        "requests_per_s": _rate(load.request_rows),
+        **_client_figures(load),
     }
 
 
@@ -88,6 +98,22 @@ def write_order(workers: list[int]) -> str:
     if max(workers, default=0) < len(DIGITS):
         return "".join(DIGITS[number] for number in workers)
     return " ".join(map(str, workers))
+
+
+def _client_figures(load: LoadResult) -> dict[str, Any]:
+    """Return what the clients' rows alone tell."""
+    requests, late = load.request_rows, load.late()
+    sent = len(requests)
+    cpu_us = None if load.cpu_ns is None else load.cpu_ns / 1000
+    return {
+        "statuses": _statuses(load),
+        **latency_figures(requests["latency_ns"]),
+        "requests_per_s": _rate(requests),
+        "load_cpu_us_per_request": None if cpu_us is None else _ratio(cpu_us, sent),
+        "late_sends": late,
+        "on_time_percent": None if late is None else on_time_percent(sent, late),
+        "schedule": None if late is None else schedule_verdict(sent, late),
+    }
 
 
 def _statuses(load: LoadResult) -> dict[str, int]:

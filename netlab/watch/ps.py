@@ -9,6 +9,7 @@ of the thread.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from netlab.kernel import threads
@@ -26,36 +27,35 @@ def ps(target: Watched | int) -> pd.DataFrame:
     """Return a row per thread: pid, tid, psr, pcpu (percent), comm.
 
     target: a server (its process's main thread and its workers, as in the
-        original's picture) or a process number (all of its threads).
+        original's picture) or a process number (all of its threads). The pid is
+        that of the thread's own process: workers may be processes.
 
     Raises ProcessLookupError if there is no such process.
     """
     import pandas as pd
 
-    pid, tids = _who(target)
-    rows = [row for tid in tids if (row := _row(pid, tid))]
+    pid = target if isinstance(target, int) else target.pid
+    tids = _all_of(pid) if isinstance(target, int) else [pid, *target.tids]
+    rows = [row for tid in tids if (row := _row(tid))]
     if not rows:
         raise ProcessLookupError(f"process {pid}: there is no such process")
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _who(target: Watched | int) -> tuple[int, list[int]]:
-    import psutil
-
-    if not isinstance(target, int):
-        return target.pid, [target.pid, *target.tids]
+def _all_of(pid: int) -> list[int]:
+    """Return the numbers of a process's threads; none if it is gone."""
     try:
-        return target, sorted(t.id for t in psutil.Process(target).threads())
-    except psutil.NoSuchProcess:
-        return target, []
+        return sorted(int(name) for name in os.listdir(f"/proc/{pid}/task"))
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
-def _row(pid: int, tid: int) -> tuple[int, int, int, float, str] | None:
+def _row(tid: int) -> tuple[int, int, int, float, str] | None:
     """Return one thread's row; None if it has ended."""
     try:
         name, age_s = threads.name_and_age(tid)
         used_s = threads.usage_of(tid).cpu_ns / 1e9
         pcpu = round(100 * used_s / max(age_s, SHORTEST_AGE_S), 1)
-        return pid, tid, threads.cpu_of(tid), pcpu, name
+        return threads.process_of(tid), tid, threads.cpu_of(tid), pcpu, name
     except threads.ThreadGone:
         return None

@@ -1,13 +1,15 @@
 """The sampler: a thread that looks at the workers' threads at a steady rate.
 
 Facts. Looking costs: some tens of microseconds a worker and look, for three files of
-/proc, in the same process as the server and under the same GIL. Looking
-does not wake the worker that is looked at, so the wake-ups are not disturbed;
-the CPU and the GIL are.
+/proc, in the same process as the server and under the same GIL, which every call of
+the kernel gives up and has to get again. Looking does not wake the worker that is
+looked at, so the wake-ups are not disturbed; the CPU and the GIL are.
 
-Decision. The sampler measures itself (`cost_percent`, of one CPU), and a run says
-its rate. Samples are kept as raw arrays and made into a table once,
-at the end. They are bounded: at SAMPLES_LIMIT the sampler stops and says so.
+Decision. The files stay open from look to look (`threads.kept_open`) until the sampler
+ends, at the latest one look after its server. The sampler measures itself
+(`cost_percent`, of one CPU), and a run says its rate. Samples are kept as raw arrays
+and made into a table once, at the end. They are bounded: at SAMPLES_LIMIT the sampler
+stops and says so.
 
 Where a worker's thread is (`psr`) is the kernel's word; what it counted is its
 own (`netlab.counters`).
@@ -89,7 +91,10 @@ class Sampler:
 
     def _run(self) -> None:
         threads.set_name("netlab-sampler", threading.get_native_id())
-        period_s = 1 / self.rate_per_s
+        with threads.kept_open():
+            self._look_regularly(1 / self.rate_per_s)
+
+    def _look_regularly(self, period_s: float) -> None:
         due = time.monotonic()
         while self._look() and len(self._looks) < SAMPLES_LIMIT:
             due = max(due + period_s, time.monotonic())

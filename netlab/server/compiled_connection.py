@@ -1,0 +1,371 @@
+"""One client's connection on flat arrays: `connection`, for the compiled loop.
+
+Facts. Compiled code has no objects, but it may look at any array it was given. A
+descriptor is a small number that one connection has at a time, so a table indexed by
+it finds a connection at once, whichever worker owns it. A row of 128 bytes shares no
+cache line with its neighbour's, which another worker may own.
+
+Decision. A connection is a row of the table, in the stages of `connection` and with
+its limits. Bytes go through one inbox and one outbox that a worker has for all of its
+connections. Only what is left over is copied: the part of a request that has come, the
+part of an answer that the kernel did not take. It lies in memory of the C library,
+whose address is in the row, so that an idle connection costs its row and no more. Of
+a long body only the number of bytes still owed is kept; the filler is sent from where
+it lies.
+
+Nothing here raises: a negative number is an errno that ends the connection. Stages
+are returned, and kept in the row by `compiled`. What may not be put here: waiting.
+"""
+
+from __future__ import annotations
+
+import errno as errors
+import socket
+from typing import Any
+
+import numpy as np
+
+from netlab.counters import DTYPE
+from netlab.kernel import native
+from netlab.kernel.libc import MSG_NOSIGNAL
+from netlab.protocol import FILLER, HEAD_LIMIT, Route
+from netlab.protocol_arrays import ANSWER_BYTES, Parsed, read_request, write_answer
+from netlab.records import columns, padded
+from netlab.server.connection import (
+    DISCARD_LIMIT,
+    READ_BYTES,
+    REQUESTS_PER_TURN,
+    Stage,
+)
+
+# Numbers of one kind: for an enum's member, or for a literal, a function that is given
+# it would be compiled once more.
+READING, MORE, WRITING, DRAINING, CLOSED = map(native.int64, Stage)
+NOTHING, NOBODY = native.int64(0), native.int64(-1)
+SPIN = int(Route.SPIN)
+FILLER_BYTES = len(FILLER)
+COUNTERS = padded(DTYPE)
+EAGAIN, ENOMEM = errors.EAGAIN, errors.ENOMEM
+SHUT_WR = int(socket.SHUT_WR)
+
+CONNECTION = padded(
+    columns(
+        owner="int64",  # the worker's number and one; 0: this is no connection
+        stage="int64",
+        next="int64",  # the stage after all answers are sent
+        turn="int64",  # the owner's last turn in which it was served
+        behind="int64",  # the next connection in stage MORE of its owner
+        inbox="int64",  # address of the bytes received that are no whole request yet
+        inbox_size="int64",
+        outbox="int64",  # address of the answers that the kernel did not take
+        outbox_size="int64",
+        outbox_at="int64",  # how far it has taken them
+        owed="int64",  # filler bytes that follow the outbox
+        paid="int64",  # filler bytes sent of the current answer
+        replies="int64",  # answers that end when all this is sent
+        discarded="int64",  # bytes thrown away while DRAINING
+    )
+)
+LISTENER = columns(fd="int64", events="int64")
+WORD = columns(value="int64")
+LOG_HEAD = columns(written="int64", dropped="int64")
+OWN = columns(
+    number="int64",
+    epoll="int64",
+    rests_until_ns="int64",  # 0: it does not rest
+    unfinished="int64",  # the first of its connections in stage MORE; NOBODY: none
+    highest="int64",  # the largest descriptor it ever owned
+    # How many there are of what, and where it lies: addresses of arrays.
+    connection_count="int64",
+    connections="int64",  # CONNECTION by descriptor, of all workers
+    listener_count="int64",
+    listeners="int64",  # LISTENER
+    log_size="int64",
+    log="int64",  # accept_log.DTYPE
+    log_head="int64",  # LOG_HEAD
+    row="int64",  # counters.DTYPE: its row
+    stopping="int64",  # WORD: 0, or 1 to stop
+    events="int64",  # EPOLL_EVENT: what the wait returned; one more for epoll_ctl
+    text="int64",  # uint8: inbox, outbox, filler
+    scratch="int64",  # int64: a timespec, a client's sockaddr and its size in bytes
+)
+Own = Any  # a record of OWN: what one worker's loop works on
+Record = Any
+# Where the parts of `text` begin. What a client may have sent when it is read again is
+# less than a whole head, or what one read brought beyond the answered requests.
+INBOX_BYTES = READ_BYTES + max(HEAD_LIMIT, READ_BYTES)
+OUTBOX = native.int64(INBOX_BYTES)
+FILLER_AT = OUTBOX + REQUESTS_PER_TURN * ANSWER_BYTES
+TEXT_BYTES = FILLER_AT + FILLER_BYTES
+PEER, PEER_SIZE, SCRATCH_WORDS = 2, 6, 7  # places in `scratch`
+ROW_BYTES = CONNECTION.itemsize
+
+
+@native.inlined
+def connection_of(own: Own, fd: int) -> Record:
+    """Return a descriptor's row of the table, whoever owns it."""
+    return native.record_at(own["connections"] + fd * ROW_BYTES, CONNECTION)
+
+
+@native.inlined
+def counters_of(own: Own) -> Record:
+    """Return the worker's row of the counters."""
+    return native.record_at(own["row"], COUNTERS)
+
+
+@native.inlined
+def text_of(own: Own) -> np.ndarray:
+    """Return the worker's inbox, outbox and filler, one behind the other."""
+    return native.array_at(own["text"], TEXT_BYTES, np.uint8)
+
+
+@native.inlined
+def scratch_of(own: Own) -> np.ndarray:
+    """Return room for what the C library writes; it begins with the clock's."""
+    return native.array_at(own["scratch"], SCRATCH_WORDS, np.int64)
+
+
+@native.jit
+def serve(own: Own, fd: int) -> int:
+    """Do what the stage asks for; return the stage that follows, or -errno."""
+    stage = connection_of(own, fd)["stage"]
+    if stage == READING:
+        return receive(own, fd)
+    if stage == MORE:
+        return reply(own, fd, unpack(own, fd))
+    if stage == WRITING:
+        return send_rest(own, fd)
+    return drain(own, fd)
+
+
+@native.inlined
+def receive(own: Own, fd: int) -> int:
+    """Read once; an empty read is the client's end of stream."""
+    kept = unpack(own, fd)
+    got = native.recv(fd, own["text"] + kept, READ_BYTES, 0)
+    if got < 0:
+        return unless_not_ready(READING)
+    counters_of(own)["bytes_in"] += got
+    if got == 0:
+        return CLOSED
+    return reply(own, fd, kept + got)
+
+
+@native.jit
+def drain(own: Own, fd: int) -> int:
+    """Read once, and throw it away."""
+    connection = connection_of(own, fd)
+    got = native.recv(fd, own["text"], READ_BYTES, 0)
+    if got < 0:
+        return unless_not_ready(DRAINING)
+    counters_of(own)["bytes_in"] += got
+    connection["discarded"] += got
+    if got == 0 or connection["discarded"] > DISCARD_LIMIT:
+        return CLOSED
+    return DRAINING
+
+
+@native.jit
+def unless_not_ready(stage: int) -> int:
+    """Return the stage if the last call was merely early, else its -errno."""
+    error = native.errno()
+    return stage if error == EAGAIN else -error
+
+
+@native.inlined
+def unpack(own: Own, fd: int) -> int:
+    """Put what was kept of the client's bytes back into the inbox; return how much."""
+    connection = connection_of(own, fd)
+    size = connection["inbox_size"]
+    if size > 0:
+        native.memcpy(own["text"], connection["inbox"], size)
+    return size
+
+
+@native.jit
+def pack(own: Own, fd: int, at: int, stop: int) -> int:
+    """Keep inbox[at:stop] until there is more; return 0 or -errno."""
+    connection, size = connection_of(own, fd), stop - at
+    old = connection["inbox"]
+    if size == 0 and old == 0:
+        return 0
+    new = store(own["text"] + at, size)
+    if new < 0:
+        return new
+    connection["inbox"], connection["inbox_size"] = new, size
+    if old != 0:
+        native.free(old)
+    return 0
+
+
+@native.jit
+def store(source: int, size: int) -> int:
+    """Return the address of a copy of `size` bytes, 0 of none, or -ENOMEM."""
+    if size == 0:
+        return 0
+    copy = native.malloc(size)
+    if copy == 0:
+        return -ENOMEM
+    native.memcpy(copy, source, size)
+    return copy
+
+
+@native.inlined
+def reply(own: Own, fd: int, stop: int) -> int:
+    """Answer what is complete in inbox[:stop], a turn's share at most."""
+    at, end, owed, answers = NOTHING, OUTBOX, NOTHING, 0
+    following = READING
+    while answers < REQUESTS_PER_TURN:
+        request = read_request(text_of(own), at, stop)
+        if request.status == 0:
+            following = READING
+            break
+        at += request.size
+        end, owed = perform(own, request, end)
+        answers += 1
+        following = stage_after(request, at, stop)
+        if owed > 0 or following != MORE:
+            break
+    failed = pack(own, fd, at, stop)
+    if failed < 0:
+        return failed
+    if answers == 0:
+        return READING
+    connection = connection_of(own, fd)
+    connection["next"], connection["replies"] = following, answers
+    connection["owed"], connection["paid"] = owed, 0
+    return send_first(own, fd, end - OUTBOX)
+
+
+@native.inlined
+def perform(own: Own, request: Parsed, at: int) -> tuple[int, int]:
+    """Do what was asked; return where its answer in the outbox ends, and the owed."""
+    row = counters_of(own)
+    row["requests"] += 1
+    if request.status >= 400:
+        row["refusals"] += 1
+    if request.route == SPIN and request.status == 200:
+        spin(scratch_of(own), request.argument)
+    return write_answer(
+        text_of(own),
+        at,
+        request,
+        own["number"],
+        row["tid"],
+        row["cpu"],
+        row["accepted"],
+    )
+
+
+@native.jit
+def spin(clock: np.ndarray, microseconds: int) -> None:
+    """Keep the CPU busy for so long, as a request that costs work would."""
+    until = native.now_ns(clock) + microseconds * 1000
+    while native.now_ns(clock) < until:
+        pass
+
+
+@native.inlined
+def stage_after(request: Parsed, at: int, stop: int) -> int:
+    """Return the stage for the time when this request's answer is sent."""
+    if request.size == 0:
+        return DRAINING
+    if request.keep_alive == 0:
+        return CLOSED
+    return MORE if at < stop else READING
+
+
+@native.inlined
+def send_first(own: Own, fd: int, size: int) -> int:
+    """Send the first `size` bytes of the outbox, keeping what is not taken."""
+    begin = own["text"] + OUTBOX
+    sent = push(own, fd, begin, size)
+    if sent < 0:
+        return sent
+    connection = connection_of(own, fd)
+    if sent == size:
+        return finish(own, fd) if connection["owed"] == 0 else pay(own, fd)
+    rest = store(begin + sent, size - sent)
+    if rest < 0:
+        return rest
+    connection["outbox"], connection["outbox_size"] = rest, size - sent
+    connection["outbox_at"] = 0
+    return wait_for_room(own, fd)
+
+
+@native.jit
+def send_rest(own: Own, fd: int) -> int:
+    """Go on with the answers that had to wait."""
+    connection = connection_of(own, fd)
+    if connection["outbox"] != 0:
+        left = connection["outbox_size"] - connection["outbox_at"]
+        sent = push(own, fd, connection["outbox"] + connection["outbox_at"], left)
+        if sent < 0:
+            return sent
+        connection["outbox_at"] += sent
+        if sent < left:
+            return WRITING
+        native.free(connection["outbox"])
+        connection["outbox"] = 0
+    return pay(own, fd)
+
+
+@native.jit
+def pay(own: Own, fd: int) -> int:
+    """Send the filler that is owed, then go on to the next stage."""
+    connection = connection_of(own, fd)
+    while connection["owed"] > 0:
+        begin = connection["paid"] % FILLER_BYTES
+        block = min(connection["owed"], FILLER_BYTES - begin)
+        source = own["text"] + FILLER_AT + begin
+        sent = push(own, fd, source, block)
+        if sent < 0:
+            return sent
+        connection["owed"] -= sent
+        connection["paid"] += sent
+        if sent < block:
+            return wait_for_room(own, fd)
+    return finish(own, fd)
+
+
+@native.jit
+def push(own: Own, fd: int, begin: int, size: int) -> int:
+    """Give the kernel as much as it takes; return the bytes taken, or -errno."""
+    row, sent = counters_of(own), NOTHING
+    while sent < size:
+        taken = native.send(fd, begin + sent, size - sent, MSG_NOSIGNAL)
+        if taken < 0:
+            return unless_not_ready(sent)
+        sent += taken
+        row["bytes_out"] += taken
+    return sent
+
+
+@native.jit
+def wait_for_room(own: Own, fd: int) -> int:
+    """Count an answer that has to wait, once."""
+    if connection_of(own, fd)["stage"] != WRITING:
+        counters_of(own)["partial_writes"] += 1
+    return WRITING
+
+
+@native.inlined
+def finish(own: Own, fd: int) -> int:
+    """Count the answers that the kernel took whole; return the stage after them."""
+    connection = connection_of(own, fd)
+    counters_of(own)["answers"] += connection["replies"]
+    connection["replies"] = 0
+    if connection["next"] == DRAINING and native.shutdown(fd, SHUT_WR) < 0:
+        return -native.errno()
+    return connection["next"]
+
+
+@native.jit
+def drop_bytes(own: Own, fd: int) -> None:
+    """Give back what was kept of a connection's bytes, in both directions."""
+    connection = connection_of(own, fd)
+    if connection["inbox"] != 0:
+        native.free(connection["inbox"])
+    if connection["outbox"] != 0:
+        native.free(connection["outbox"])
+    connection["inbox"], connection["outbox"] = 0, 0

@@ -1,0 +1,110 @@
+"""The engines: what runs the workers' loops.
+
+    python    `worker`, interpreted: the text that the course reads. Its threads take
+              turns under the GIL, and their waits for it are counted as wake-ups; in
+              processes, or in a Python without a GIL, they are not.
+    compiled  `compiled`, the same loop on flat arrays in machine code, which needs no
+              GIL: it shows the kernel itself, and leaves the interpreter to others.
+
+The difference between the two is the GIL, and is a subject of the course. What an
+engine cannot do on this machine is refused with the reason.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from netlab.kernel import machine
+from netlab.server.loops import LOOPS
+from netlab.server.worker import Worker
+
+if TYPE_CHECKING:
+    from netlab.server.outfit import Outfit, Working
+
+
+class Engine(NamedTuple):
+    """One row: `prepare` once a process, then `make` for each worker."""
+
+    name: str
+    summary: str
+    loops: tuple[str, ...]
+    prepare: Callable[[], Any]
+    make: Callable[[Outfit, int, Any], Working]
+    missing: Callable[[], str | None]
+
+    def refuse_unless_possible(self, loop: str | None) -> None:
+        """Raise ValueError with the reason if this engine cannot run like that."""
+        if loop is not None and loop not in self.loops:
+            raise ValueError(
+                f"loop={loop!r}: engine {self.name!r} waits with "
+                f"{' or '.join(self.loops)}"
+            )
+        if reason := self.missing():
+            raise ValueError(f"engine={self.name!r}: {reason}; use engine='python'")
+
+
+def _nothing() -> None:
+    return None
+
+
+def _interpreted(outfit: Outfit, number: int, _: None) -> Working:
+    return Worker(
+        number,
+        outfit.strategy,
+        LOOPS[outfit.loop](),
+        outfit.watched[number],
+        outfit.shared,
+    )
+
+
+def _compiler_missing() -> str | None:
+    if machine.free_threaded_build():
+        return "Numba does not run on a free-threaded Python"
+    if importlib.util.find_spec("numba") is None:
+        return "it needs Numba, which is not installed here (pip install numba)"
+    return None
+
+
+def _load_compiled() -> Any:
+    from netlab.server import compiled_worker
+
+    return compiled_worker.prepare()
+
+
+def _compiled(outfit: Outfit, number: int, common: Any) -> Working:
+    from netlab.server.compiled_worker import CompiledWorker
+
+    return CompiledWorker(
+        number, outfit.strategy, outfit.watched[number], outfit.shared, common
+    )
+
+
+ENGINES = (
+    Engine(
+        name="python",
+        summary="interpreted; threads take turns under the GIL, if there is one",
+        loops=("epoll", "select"),
+        prepare=_nothing,
+        make=_interpreted,
+        missing=_nothing,
+    ),
+    Engine(
+        name="compiled",
+        summary="machine code by Numba, without the GIL",
+        loops=("epoll",),
+        prepare=_load_compiled,
+        make=_compiled,
+        missing=_compiler_missing,
+    ),
+)
+
+
+def find(name: str) -> Engine:
+    """Return the engine called `name`; raises ValueError that lists the names."""
+    for engine in ENGINES:
+        if engine.name == name:
+            return engine
+    known = " and ".join(engine.name for engine in ENGINES)
+    raise ValueError(f"engine={name!r}: there are {known}")
