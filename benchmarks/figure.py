@@ -53,7 +53,7 @@ def draw(results: dict[str, Any]) -> figures.Shown:
 def _name_servers(axes: Axes, names: list[str]) -> None:
     axes.set_yticks(range(len(names)), names, fontsize=SMALL_PT + 1)
     for label in axes.get_yticklabels():
-        label.set_weight("bold" if label.get_text().startswith(OWN) else "normal")
+        label.set_fontweight("bold" if label.get_text().startswith(OWN) else "normal")
     axes.invert_yaxis()
 
 

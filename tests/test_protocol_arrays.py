@@ -10,18 +10,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from netlab import protocol, protocol_arrays
+from netlab.kernel.native import for_python
 from netlab.protocol import FAULTS, FILLER, HEAD_LIMIT, HEADER_COUNT_LIMIT, Request
 from netlab.protocol_arrays import (
     ANSWER_BYTES,
     FINE,
     TEXTS,
     Parsed,
-    read_request,
-    write_answer,
-    write_filler,
 )
 from tests.cases import MALFORMED, VALID, Case, Valid, get
 
+read_request = for_python(protocol_arrays.read_request)
+write_answer = for_python(protocol_arrays.write_answer)
+write_filler = for_python(protocol_arrays.write_filler)
 quick = settings(max_examples=500, deadline=None, derandomize=True)
 CASES = [*VALID, *MALFORMED]
 KEPT = {(keep_alive, minor) for keep_alive in (True, False) for minor in (0, 1)}

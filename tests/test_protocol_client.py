@@ -7,20 +7,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netlab import protocol_client
+from netlab.kernel.native import for_python
 from netlab.protocol import HEAD_LIMIT, Route, answer, keeps, read_request
 from netlab.protocol_client import (
     INCOMPLETE,
     MALFORMED,
     UNSAID,
     Head,
-    answer_head,
-    read_other,
-    read_own,
     write_request,
 )
 from tests import cases
 from tests.cases import Case, Valid, get
 
+answer_head = for_python(protocol_client.answer_head)
+read_other = for_python(protocol_client.read_other)
+read_own = for_python(protocol_client.read_own)
 quick = settings(max_examples=300, deadline=None, derandomize=True)
 
 

@@ -12,8 +12,9 @@ files of the functions it calls did. Beside that it keys an entry by the functio
 bytecode and by the values in its closure.
 
 Decision. The C functions are made here once, of one kind or the other, under one
-name. `jit` is for every compiled function; one function a loop is `cached`, and
-closes over a `digest` of all files it is made of: a change in any of them is
+name. `jit` is for every compiled function, called by others of its kind only
+(`inlined`: for the smallest); one function a loop is `cached`, callable from Python,
+and closes over a `digest` of all files it is made of: a change in any of them is
 another key. Compiled code never raises: it returns negative numbers (errno), and
 what it must tell in more words it writes into arrays.
 
@@ -22,8 +23,9 @@ at once. That compiles it or loads it from the cache. What takes longer than a
 second is a compilation, and the person who waits is told.
 
 Rules for compiled text that must run uncompiled too: fields by `record["name"]`, no
-attribute; a record, not a copy, by `array[i]`; addresses by `address(array)` of
-arrays that somebody else keeps alive; numbers of 64 bits throughout.
+attribute; a record, not a copy, by `array[i]`, or by `record_at` its address;
+addresses by `address(array)` of arrays that somebody else keeps alive; numbers of 64
+bits throughout.
 
 What may not be put here: what is compiled.
 """
@@ -55,6 +57,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 numba = _numba()
 COMPILED = bool(numba) and not numba.config.DISABLE_JIT
 int64: Any = np.int64  # a number of the one kind that loops use
+OPTIONS = {"nogil": True, "error_model": "numpy"}
+# No way in for Python, nor for C: that is a fifth of the time to compile.
+INNER = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 PATIENCE_S = 1.0  # loading from the cache takes less
 
 
@@ -62,14 +67,14 @@ def jit(function: Function) -> Function:
     """Compile `function` where that is possible; it needs no GIL then."""
     if not COMPILED:
         return function
-    return numba.njit(nogil=True, error_model="numpy", forceinline=False)(function)
+    return numba.njit(forceinline=False, **INNER)(function)
 
 
 def inlined(function: Function) -> Function:
     """Compile as `jit` does, into each of the functions that call this one."""
     if not COMPILED:
         return function
-    return numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
+    return numba.njit(forceinline=True, **INNER)(function)
 
 
 def cached(function: Function) -> Function:
@@ -79,7 +84,19 @@ def cached(function: Function) -> Function:
     """
     if not COMPILED:
         return function
-    return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+    return numba.njit(cache=True, **OPTIONS)(function)
+
+
+def for_python(function: Function) -> Function:
+    """Return a function of the compiled text for Python to call, as tests do."""
+    if not COMPILED:
+        return function
+
+    @numba.njit(**OPTIONS)
+    def call(*arguments: Any) -> Any:
+        return function(*arguments)
+
+    return call
 
 
 def digest(*modules: ModuleType) -> int:

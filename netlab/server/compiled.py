@@ -105,33 +105,25 @@ def turn(own: Own) -> int:
         and native.now_ns(scratch_of(own)) >= own["rests_until_ns"]
     ):
         watch_listeners(own)
-    if own["unfinished"] != NOBODY:
-        go_on(own)
-    for i in range(native.int64(count)):
-        if is_stopping(own):
-            return 0
-        fd = native.int64(event_of(own, i)["fd"])
-        connection = connection_of(own, fd)
-        if connection["owner"] == own["number"] + 1:
-            if connection["turn"] != row["turns"]:
-                serve(own, fd)
-        else:
-            accept_if_listener(own, fd)
-    return 0
-
-
-@native.jit
-def go_on(own: Own) -> None:
-    """Serve those that had more to answer: this is their turn."""
     fd = own["unfinished"]
     own["unfinished"] = NOBODY  # those that have yet more are noted again
     while fd != NOBODY and not is_stopping(own):
         behind = connection_of(own, fd)["behind"]
         serve(own, fd)
         fd = behind
+    for i in range(native.int64(count)):
+        if is_stopping(own):
+            return 0
+        fd = native.int64(event_of(own, i)["fd"])
+        connection = connection_of(own, fd)
+        if connection["owner"] != own["number"] + 1:
+            accept_if_listener(own, fd)
+        elif connection["turn"] != row["turns"]:
+            serve(own, fd)
+    return 0
 
 
-@native.inlined
+@native.jit
 def patience_ms(own: Own) -> int:
     """Return how long to sleep: for ever (-1), unless something is left to do."""
     if own["unfinished"] != NOBODY:
@@ -269,7 +261,7 @@ def serve(own: Own, fd: int) -> None:
         follow(own, fd, before, after)
 
 
-@native.inlined
+@native.jit
 def follow(own: Own, fd: int, before: int, after: int) -> None:
     """Watch a connection for what its stage waits for."""
     if before != after and (before == WRITING or after == WRITING):

@@ -9,9 +9,15 @@ Decision. A connection is a row of the table, in the stages of `connection` and 
 its limits. Bytes go through one inbox and one outbox that a worker has for all of its
 connections. Only what is left over is copied: the part of a request that has come, the
 part of an answer that the kernel did not take. It lies in memory of the C library,
-whose address is in the row, so that an idle connection costs its row and no more. Of
-a long body only the number of bytes still owed is kept; the filler is sent from where
+whose address is in the row, so that an idle connection costs its row and no more. Of a
+long body only the number of bytes still owed is kept; the filler is sent from where
 it lies.
+
+What a loop works on is one record of numbers and addresses, and the functions
+`..._of` say what lies there: compiled code hands one pointer on, where a bundle of
+arrays would be dozens of numbers. Few levels of calls lie above the protocol's
+functions, because Numba compiles what a function calls with it once more, level by
+level.
 
 Nothing here raises: a negative number is an errno that ends the connection. Stages
 are returned, and kept in the row by `compiled`. What may not be put here: waiting.
@@ -127,28 +133,25 @@ def scratch_of(own: Own) -> np.ndarray:
 
 @native.jit
 def serve(own: Own, fd: int) -> int:
-    """Do what the stage asks for; return the stage that follows, or -errno."""
+    """Do what the stage asks for; return the stage that follows, or -errno.
+
+    READING: read once, and an empty read is the client's end of stream.
+    """
     stage = connection_of(own, fd)["stage"]
-    if stage == READING:
-        return receive(own, fd)
-    if stage == MORE:
-        return reply(own, fd, unpack(own, fd))
     if stage == WRITING:
         return send_rest(own, fd)
-    return drain(own, fd)
-
-
-@native.inlined
-def receive(own: Own, fd: int) -> int:
-    """Read once; an empty read is the client's end of stream."""
-    kept = unpack(own, fd)
-    got = native.recv(fd, own["text"] + kept, READ_BYTES, 0)
-    if got < 0:
-        return unless_not_ready(READING)
-    counters_of(own)["bytes_in"] += got
-    if got == 0:
-        return CLOSED
-    return reply(own, fd, kept + got)
+    if stage == DRAINING:
+        return drain(own, fd)
+    size = unpack(own, fd)
+    if stage == READING:
+        got = native.recv(fd, own["text"] + size, READ_BYTES, 0)
+        if got < 0:
+            return unless_not_ready(READING)
+        counters_of(own)["bytes_in"] += got
+        if got == 0:
+            return CLOSED
+        size += got
+    return reply(own, fd, size)
 
 
 @native.jit
@@ -172,7 +175,7 @@ def unless_not_ready(stage: int) -> int:
     return stage if error == EAGAIN else -error
 
 
-@native.inlined
+@native.jit
 def unpack(own: Own, fd: int) -> int:
     """Put what was kept of the client's bytes back into the inbox; return how much."""
     connection = connection_of(own, fd)
@@ -210,18 +213,32 @@ def store(source: int, size: int) -> int:
     return copy
 
 
-@native.inlined
+@native.jit
 def reply(own: Own, fd: int, stop: int) -> int:
     """Answer what is complete in inbox[:stop], a turn's share at most."""
     at, end, owed, answers = NOTHING, OUTBOX, NOTHING, 0
     following = READING
+    row = counters_of(own)
     while answers < REQUESTS_PER_TURN:
         request = read_request(text_of(own), at, stop)
         if request.status == 0:
             following = READING
             break
         at += request.size
-        end, owed = perform(own, request, end)
+        row["requests"] += 1
+        if request.status >= 400:
+            row["refusals"] += 1
+        elif request.route == SPIN:
+            spin(own, request.argument)
+        end, owed = write_answer(
+            text_of(own),
+            end,
+            request,
+            own["number"],
+            row["tid"],
+            row["cpu"],
+            row["accepted"],
+        )
         answers += 1
         following = stage_after(request, at, stop)
         if owed > 0 or following != MORE:
@@ -237,35 +254,16 @@ def reply(own: Own, fd: int, stop: int) -> int:
     return send_first(own, fd, end - OUTBOX)
 
 
-@native.inlined
-def perform(own: Own, request: Parsed, at: int) -> tuple[int, int]:
-    """Do what was asked; return where its answer in the outbox ends, and the owed."""
-    row = counters_of(own)
-    row["requests"] += 1
-    if request.status >= 400:
-        row["refusals"] += 1
-    if request.route == SPIN and request.status == 200:
-        spin(scratch_of(own), request.argument)
-    return write_answer(
-        text_of(own),
-        at,
-        request,
-        own["number"],
-        row["tid"],
-        row["cpu"],
-        row["accepted"],
-    )
-
-
 @native.jit
-def spin(clock: np.ndarray, microseconds: int) -> None:
+def spin(own: Own, microseconds: int) -> None:
     """Keep the CPU busy for so long, as a request that costs work would."""
+    clock = scratch_of(own)
     until = native.now_ns(clock) + microseconds * 1000
     while native.now_ns(clock) < until:
         pass
 
 
-@native.inlined
+@native.jit
 def stage_after(request: Parsed, at: int, stop: int) -> int:
     """Return the stage for the time when this request's answer is sent."""
     if request.size == 0:
@@ -275,7 +273,7 @@ def stage_after(request: Parsed, at: int, stop: int) -> int:
     return MORE if at < stop else READING
 
 
-@native.inlined
+@native.jit
 def send_first(own: Own, fd: int, size: int) -> int:
     """Send the first `size` bytes of the outbox, keeping what is not taken."""
     begin = own["text"] + OUTBOX
@@ -349,7 +347,7 @@ def wait_for_room(own: Own, fd: int) -> int:
     return WRITING
 
 
-@native.inlined
+@native.jit
 def finish(own: Own, fd: int) -> int:
     """Count the answers that the kernel took whole; return the stage after them."""
     connection = connection_of(own, fd)

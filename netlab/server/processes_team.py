@@ -78,7 +78,7 @@ class ProcessesTeam:
         return False
 
     def call_off(self) -> None:
-        """Send a host away that waits for its order; one that has it looks at the stop."""
+        """Send a host away that has no order yet; others look at the stop's word."""
         if not self._ordered and self._control:
             self._control.close()
             self._control = None
