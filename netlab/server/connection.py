@@ -55,6 +55,10 @@ class Stage(IntEnum):
     CLOSED = 4
 
 
+# Plain names, for the reason given in `protocol`.
+READING, MORE, WRITING, DRAINING, CLOSED = Stage
+
+
 class Owner(Protocol):
     """What a connection needs of the worker that owns it."""
 
@@ -83,8 +87,8 @@ class Connection:
     def __init__(self, client: socket.socket, owner: Owner) -> None:
         self.socket = client
         self.owner = owner
-        self.stage = Stage.READING
-        self.next = Stage.READING  # the stage after all answers are sent
+        self.stage = READING
+        self.next = READING  # the stage after all answers are sent
         self.inbox = b""  # received, not yet a whole request
         self.outbox = b""  # answers, not yet taken by the kernel
         self.owed = 0  # filler bytes that follow the outbox
@@ -101,11 +105,11 @@ class Connection:
         Raises OSError if the client broke the connection.
         """
         try:
-            if self.stage == Stage.READING:
+            if self.stage is READING:
                 self.receive()
-            elif self.stage == Stage.MORE:
+            elif self.stage is MORE:
                 self.reply()
-            elif self.stage == Stage.WRITING:
+            elif self.stage is WRITING:
                 self.send()
             else:
                 self.drain()
@@ -121,7 +125,7 @@ class Connection:
             self.inbox += data
             self.reply()
         else:
-            self.stage = Stage.CLOSED
+            self.stage = CLOSED
 
     def drain(self) -> None:
         """Read once, and throw it away."""
@@ -129,22 +133,22 @@ class Connection:
         self.owner.tally.bytes_in += len(data)
         self.discarded += len(data)
         if not data or self.discarded > DISCARD_LIMIT:
-            self.stage = Stage.CLOSED
+            self.stage = CLOSED
 
     def reply(self) -> None:
         """Answer what is complete in the inbox, a turn's share at most."""
         at, answers = 0, []
-        self.stage = self.next = Stage.READING
+        self.stage = self.next = READING
         while len(answers) < REQUESTS_PER_TURN:
             request = read_request(self.inbox, at)
             if request is None:
-                self.next = Stage.READING
+                self.next = READING
                 break
             at += request.size
             data, self.owed = self.owner.perform(request)
             answers.append(data)
             self.next = self.stage_after(request, at)
-            if self.owed or self.next != Stage.MORE:
+            if self.owed or self.next is not MORE:
                 break
         self.inbox = self.inbox[at:]
         if answers:
@@ -155,10 +159,10 @@ class Connection:
     def stage_after(self, request: Request, at: int) -> Stage:
         """Return the stage for the time when this request's answer is sent."""
         if request.is_refusal:
-            return Stage.DRAINING
+            return DRAINING
         if not request.keep_alive:
-            return Stage.CLOSED
-        return Stage.MORE if at < len(self.inbox) else Stage.READING
+            return CLOSED
+        return MORE if at < len(self.inbox) else READING
 
     def send(self) -> None:
         """Give the kernel as much as it takes; wait for room for the rest."""
@@ -167,16 +171,16 @@ class Connection:
             try:
                 sent = self.socket.send(self.outbox)
             except BlockingIOError:
-                if self.stage != Stage.WRITING:
+                if self.stage is not WRITING:
                     tally.partial_writes += 1
-                self.stage = Stage.WRITING
+                self.stage = WRITING
                 return
             tally.bytes_out += sent
             self.outbox = self.outbox[sent:] or self.pay()
         tally.answers += self.replies
         self.replies = 0
         self.stage = self.next
-        if self.stage == Stage.DRAINING:
+        if self.stage is DRAINING:
             self.socket.shutdown(socket.SHUT_WR)
 
     def pay(self) -> bytes:

@@ -37,7 +37,7 @@ from netlab.counters import State, Tally
 from netlab.kernel.libc import current_cpu
 from netlab.kernel.threads import own_usage
 from netlab.protocol import Request, Route, answer
-from netlab.server.connection import Connection, Stage
+from netlab.server.connection import CLOSED, MORE, WRITING, Connection, Stage
 from netlab.server.loops import READ, WRITE
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from netlab.server.strategies import Strategy
 
 REST_S = 0.1  # how long a worker that is out of descriptors leaves the queue alone
+SPIN = Route.SPIN  # a plain name, for the reason given in `protocol`
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -214,21 +215,21 @@ class Worker:
             after = connection.serve()
         except OSError:
             self.tally.resets += 1
-            after = Stage.CLOSED
+            after = CLOSED
         except Exception as error:
             self.tally.faults += 1
             self.fault = self.fault or error
-            after = Stage.CLOSED
-        if after == Stage.CLOSED:
+            after = CLOSED
+        if after is CLOSED:
             self.close(fd)
-        elif after != before:
+        elif after is not before:
             self.follow(fd, before, after)
 
     def follow(self, fd: int, before: Stage, after: Stage) -> None:
         """Watch a connection for what its new stage waits for."""
-        if Stage.WRITING in (before, after):
-            self.loop.change(fd, WRITE if after == Stage.WRITING else READ)
-        if after == Stage.MORE:
+        if WRITING in (before, after):
+            self.loop.change(fd, WRITE if after is WRITING else READ)
+        if after is MORE:
             self.unfinished.add(fd)
         else:
             self.unfinished.discard(fd)
@@ -239,7 +240,7 @@ class Worker:
         tally.requests += 1
         if request.status >= 400:
             tally.refusals += 1
-        if request.route == Route.SPIN:
+        if request.route is SPIN:
             spin(request.argument)
         return answer(
             request,
