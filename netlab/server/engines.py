@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class Engine(NamedTuple):
-    """One row: `prepare` once a process, then `make` for each worker."""
+    """One row: `prepare` once a process, then `make` for each worker.
+
+    `is_interpreted` tells whether it runs in the interpreter after all.
+    """
 
     name: str
     summary: str
@@ -33,6 +36,7 @@ class Engine(NamedTuple):
     prepare: Callable[[], Any]
     make: Callable[[Outfit, int, Any], Working]
     missing: Callable[[], str | None]
+    is_interpreted: Callable[[], bool]
 
     def refuse_unless_possible(self, loop: str | None) -> None:
         """Raise ValueError with the reason if this engine cannot run like that."""
@@ -67,6 +71,12 @@ def _compiler_missing() -> str | None:
     return None
 
 
+def _not_compiled() -> bool:
+    from netlab.kernel import native
+
+    return not native.COMPILED
+
+
 def _load_compiled() -> Any:
     from netlab.server import compiled_worker
 
@@ -89,6 +99,7 @@ ENGINES = (
         prepare=_nothing,
         make=_interpreted,
         missing=_nothing,
+        is_interpreted=lambda: True,
     ),
     Engine(
         name="compiled",
@@ -97,6 +108,7 @@ ENGINES = (
         prepare=_load_compiled,
         make=_compiled,
         missing=_compiler_missing,
+        is_interpreted=_not_compiled,
     ),
 )
 

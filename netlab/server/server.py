@@ -120,6 +120,7 @@ class Server:
         return asdict(self.settings) | {
             "workers": len(self.tids),
             "loop": self._crew.loop,
+            "interpreted": self._crew.engine.is_interpreted(),
             "listen": [str(address) for address in self.addresses],
             "backlog": self._crew.backlog,
             "cpus": list(self._crew.cpus) if self.settings.pin else None,
