@@ -44,6 +44,7 @@ help:
 
 $(READY): pyproject.toml constraints.txt tools/setup.sh $(AGAIN)
 	@tools/setup.sh
+	@$(PY) tools/warm_up.py
 
 lab: $(READY)
 	@$(PY) tools/working_copy.py
@@ -60,7 +61,9 @@ check: $(READY)
 	@$(PY) -m basedpyright
 	@$(VENV)/bin/lint-imports --no-logo
 
+# Compiled before: a page is not to show that somebody waited for it.
 notebooks: $(READY)
+	@$(PY) tools/warm_up.py
 	@$(PY) tools/execute.py $(if $(OUT),--out "$(OUT)") $(PAGES)
 
 picture: $(READY)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from netlab.server import engines
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -41,12 +43,19 @@ def loop(request):
 
 @pytest.fixture(params=list(KINDS))
 def kind(request):
-    return KINDS[request.param]
+    return possible(KINDS[request.param])
 
 
 @pytest.fixture(params=list(THREADS))
 def kind_in_threads(request):
-    return THREADS[request.param]
+    return possible(THREADS[request.param])
+
+
+def possible(kind):
+    """The kind, if its engine can be had here."""
+    if reason := engines.find(kind.get("engine", "python")).missing():
+        pytest.skip(reason)
+    return kind
 
 
 @pytest.fixture(scope="session")
