@@ -40,8 +40,7 @@ def hold(server: Running, connections: int) -> Numbers:
         fire = partial(
             generator.fire,
             f"{server.address.host}:{server.address.port}",
-            plan="touch",
-            pause_ms=0,
+            plan="hold",
             progress=False,
         )
         fire(connections=WARM_UP)

@@ -29,13 +29,14 @@ worker_processes 1;
 worker_rlimit_nofile {descriptors};
 pid {folder}/nginx.pid;
 error_log stderr error;
-events {{ worker_connections {descriptors}; }}
+events {{ worker_connections {connections}; }}
 http {{
     access_log off;
     server_tokens off;
     default_type text/plain;
     keepalive_requests {ever};
     keepalive_timeout 1h;
+    client_header_timeout 1h;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
@@ -59,10 +60,12 @@ def length(request: bytes) -> int:
 
 def command(folder: Path) -> list[str]:
     """Write the configuration into the folder; return the command."""
+    descriptors = min(limits.descriptor_limits()[0], MOST)
     as_root = os.geteuid() == 0  # else nginx's worker would be another user's
     text = CONFIGURATION.format(
         user=f"user {pwd.getpwuid(0).pw_name};\n" if as_root else "",
-        descriptors=min(limits.descriptor_limits()[0], MOST),
+        descriptors=descriptors,
+        connections=2 * descriptors,  # of its last 16th it closes the idle ones
         folder=folder,
         ever=EVER,
         keep="." * (length(KEEP) - len(HEAD.format("keep-alive"))),

@@ -302,12 +302,3 @@ def test_it_is_compiled_once_and_that_is_said(tmp_path):
     assert before
     assert run().stdout == "True\n"
     assert kept() == before
-
-
-def test_a_change_in_any_file_it_is_made_of_is_another_key(monkeypatch, tmp_path):
-    module = type(sys)("changed")
-    module.__file__ = str(tmp_path / "changed.py")
-    (tmp_path / "changed.py").write_text("a = 1\n")
-    one = native.digest(module)
-    (tmp_path / "changed.py").write_text("a = 2\n")
-    assert native.digest(module) != one

@@ -13,7 +13,7 @@ served on.
 
 FUNCTIONS lists what the compiled loops call, as words that both Numba and ctypes can
 be given (`native` does that). A pointer is an int64 there, and so is a size: 64-bit
-machines only. `epoll_event` is packed, 12 bytes, on x86-64 and 16 bytes elsewhere.
+machines only.
 
 What may not be put here: anything that decides, loops or keeps state.
 """
@@ -21,13 +21,11 @@ What may not be put here: anything that decides, loops or keeps state.
 from __future__ import annotations
 
 import ctypes
-import platform
+import os
 import signal
 import sys
 from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 FUNCTIONS: dict[str, tuple[str, ...]] = {  # name: result, arguments
     "accept4": ("int32", "int32", "int64", "int64", "int32"),
@@ -51,15 +49,6 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {  # name: result, arguments
     "timerfd_create": ("int32", "int32", "int32"),
     "timerfd_settime": ("int32", "int32", "int32", "int64", "int64"),
 }
-_PACKED = platform.machine() in ("x86_64", "AMD64")
-EPOLL_EVENT = np.dtype(
-    {
-        "names": ["events", "fd"],
-        "formats": ["uint32", "int32"],
-        "offsets": [0, 4 if _PACKED else 8],
-        "itemsize": 12 if _PACKED else 16,
-    }
-)
 # Linux's numbers, the same on x86-64 and Arm (include/uapi).
 EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD = 1, 2, 3
 SOCK_NONBLOCK, SOCK_CLOEXEC = 0o4000, 0o2000000
@@ -77,6 +66,26 @@ def function(name: str) -> Callable[..., int]:
     found.restype = _TYPES[result]
     found.argtypes = [_TYPES[argument] for argument in arguments]
     return found
+
+
+def reader(most: int) -> Callable[[int], bytes]:
+    """Return a function that reads a file from its beginning, at most so many bytes.
+
+    It is for one thread. It keeps the GIL: for files of /proc, which are short to read.
+    It raises OSError as `os.pread` does.
+    """
+    pread = ctypes.PyDLL(None, use_errno=True).pread
+    pread.restype = ctypes.c_ssize_t
+    pread.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64]
+    buffer = ctypes.create_string_buffer(most)
+
+    def read(descriptor: int) -> bytes:
+        size = pread(descriptor, buffer, most, 0)
+        if size < 0:
+            raise OSError(last_error(), os.strerror(last_error()))
+        return ctypes.string_at(buffer, size)
+
+    return read
 
 
 def memory(address: int, size: int) -> Any:

@@ -19,8 +19,8 @@ another key. Compiled code never raises: it returns negative numbers (errno), an
 what it must tell in more words it writes into arrays.
 
 `settle_in` calls a loop once before it matters, with a bundle that makes it return
-at once. That compiles it or loads it from the cache. What takes longer than a
-second is a compilation, and the person who waits is told.
+at once. That compiles it or loads it from the cache. What takes longer than two
+seconds is a compilation, and the person who waits is told.
 
 Rules for compiled text that must run uncompiled too: fields by `record["name"]`, no
 attribute; a record, not a copy, by `array[i]`, or by `record_at` its address;
@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import platform
 import sys
 import threading
 from collections.abc import Callable
@@ -57,10 +58,20 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 numba = _numba()
 COMPILED = bool(numba) and not numba.config.DISABLE_JIT
 int64: Any = np.int64  # a number of the one kind that loops use
+# `struct epoll_event` is packed on x86-64, and nowhere else.
+_PACKED = platform.machine() in ("x86_64", "AMD64")
+EPOLL_EVENT = np.dtype(
+    {
+        "names": ["events", "fd"],
+        "formats": ["uint32", "int32"],
+        "offsets": [0, 4 if _PACKED else 8],
+        "itemsize": 12 if _PACKED else 16,
+    }
+)
 OPTIONS = {"nogil": True, "error_model": "numpy"}
 # No way in for Python, nor for C: that is a fifth of the time to compile.
 INNER = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-PATIENCE_S = 1.0  # loading from the cache takes less
+PATIENCE_S = 2.0  # loading from the cache takes less, on a busy machine too
 
 
 def jit(function: Function) -> Function:
@@ -78,13 +89,16 @@ def inlined(function: Function) -> Function:
 
 
 def cached(function: Function) -> Function:
-    """Compile as `jit` does, and keep the result for later processes.
+    """Compile as `jit` does, and keep the result for later processes if possible.
 
     `function` must close over the `digest` of the modules it is made of.
     """
     if not COMPILED:
         return function
-    return numba.njit(cache=True, **OPTIONS)(function)
+    try:
+        return numba.njit(cache=True, **OPTIONS)(function)
+    except RuntimeError:  # no folder to keep it in that this user may write to
+        return numba.njit(**OPTIONS)(function)
 
 
 def for_python(function: Function) -> Function:

@@ -16,7 +16,8 @@ and so does psutil's `cpu_times()` for a tid (psutil issue 1989).
 Half of the time that a look takes is opening and closing the files. A file that stays
 open can be read again from its beginning and tells the news. It belongs to the
 thread, not to its number: when the thread is gone, reading fails, whoever has the
-number by then.
+number by then. A system call by way of Python gives the GIL away, and beside busy
+threads costs most by getting it back.
 
 The kernel counts sleeps, not reasons: a thread that waits for the GIL sleeps too.
 
@@ -48,6 +49,8 @@ import time
 from collections.abc import Iterable, Iterator
 from io import FileIO
 from typing import NamedTuple
+
+from netlab.kernel import libc
 
 NAME_LIMIT = 15  # characters: TASK_COMM_LEN is 16 with its final NUL
 QUIET_S = 0.012  # more than two of the GIL's 5 ms switch intervals
@@ -83,13 +86,14 @@ class _Files(threading.local):
     def __init__(self) -> None:
         self.kept: dict[tuple[int, str], FileIO] = {}
         self.room = 0
+        self.read_file = libc.reader(FILE_LIMIT)
 
     def read(self, tid: int, name: str) -> bytes:
         file = self.kept.get((tid, name))
         if file is None:
             return self._read_anew(tid, name)
         try:
-            return os.pread(file.fileno(), FILE_LIMIT, 0)
+            return self.read_file(file.fileno())
         except ProcessLookupError:
             self.close({tid})
             raise
@@ -101,7 +105,7 @@ class _Files(threading.local):
             self.kept[tid, name] = file
             return self.read(tid, name)
         with file:
-            return os.pread(file.fileno(), FILE_LIMIT, 0)
+            return self.read_file(file.fileno())
 
     def close(self, tids: set[int]) -> None:
         for key in [key for key in self.kept if key[0] in tids]:

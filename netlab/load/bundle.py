@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from netlab.kernel.libc import EPOLL_EVENT
+from netlab.kernel.native import EPOLL_EVENT
 from netlab.load.plans import CONNECTIONS_LIMIT, LoadSettings
 from netlab.protocol import HEAD_LIMIT
 from netlab.protocol_client import write_request

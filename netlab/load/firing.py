@@ -26,9 +26,7 @@ from netlab.load.plans import (
 )
 from netlab.records import Log
 
-SOURCES = (
-    100  # own addresses, 127.0.0.1 and up: 1,200,000 connections to each of theirs
-)
+SOURCES = 100  # own addresses, from 127.0.0.1: 1,200,000 connections to each of theirs
 TIMER_FLAGS = libc.SOCK_NONBLOCK | libc.SOCK_CLOEXEC  # TFD_... are the same numbers
 
 

@@ -59,7 +59,7 @@ REST_MS = int(REST_S * 1e3)
 EAGAIN, EINTR = errors.EAGAIN, errors.EINTR
 PEER_BYTES = 28  # struct sockaddr_in6
 LAST = native.int64(EVENTS_PER_TURN)
-EVENT_BYTES = libc.EPOLL_EVENT.itemsize
+EVENT_BYTES = native.EPOLL_EVENT.itemsize
 LISTENER_BYTES = LISTENER.itemsize
 ACCEPT, RECORD_BYTES = accept_log.DTYPE, accept_log.DTYPE.itemsize
 
@@ -73,7 +73,7 @@ def is_stopping(own: Own) -> bool:
 @native.inlined
 def event_of(own: Own, number: int) -> Record:
     """Return one of the events that the wait returned, or the last, for epoll_ctl."""
-    return native.record_at(own["events"] + number * EVENT_BYTES, libc.EPOLL_EVENT)
+    return native.record_at(own["events"] + number * EVENT_BYTES, native.EPOLL_EVENT)
 
 
 @native.inlined

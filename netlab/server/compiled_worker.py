@@ -153,7 +153,7 @@ class Arrays:
             "log_head": log.head,
             "row": shared.rows.array[number:],
             "stopping": shared.stopping,
-            "events": np.zeros(EVENTS_PER_TURN + 1, libc.EPOLL_EVENT),
+            "events": np.zeros(EVENTS_PER_TURN + 1, native.EPOLL_EVENT),
             "text": text,
             "scratch": np.zeros(SCRATCH_WORDS, "int64"),
         }

@@ -146,15 +146,18 @@ class Crew:
     def _accounts(self) -> np.ndarray:
         """Return the rows, the usage of living workers read from the kernel."""
         rows = self.rows.copy()
-        living = rows["state"] == counters.State.READY
-        for number in np.flatnonzero(living).tolist():
+        living = np.flatnonzero(rows["state"] == counters.State.READY)
+        found = []
+        for number, tid in zip(
+            living.tolist(), rows["tid"][living].tolist(), strict=True
+        ):
             try:
-                usage = threads.usage_of(int(rows["tid"][number]))
+                found.append(threads.usage_of(tid))
             except threads.ThreadGone:  # since the copy: then its own last word
                 rows[number] = self.rows.array[number]
-            else:
-                for name, value in zip(counters.USAGE, usage, strict=True):
-                    rows[name][number] = value
+                found.append([rows[name][number] for name in counters.USAGE])
+        for name, values in zip(counters.USAGE, zip(*found, strict=True), strict=False):
+            rows[name][living] = values
         return rows
 
     def waiting(self) -> int:
