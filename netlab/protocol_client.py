@@ -30,6 +30,7 @@ import numpy as np
 
 from netlab.kernel.native import int64, jit
 from netlab.protocol import HEAD_LIMIT, IS_TARGET, Request, Route
+from netlab.protocol_answers import head_texts
 from netlab.protocol_arrays import (
     CODING,
     COLON,
@@ -47,7 +48,6 @@ from netlab.protocol_arrays import (
     find_byte,
     find_crlf,
     find_word,
-    head_texts,
     keeps,
     read_connection,
     read_digits,

@@ -9,20 +9,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from netlab import protocol, protocol_arrays
+from netlab import protocol, protocol_answers, protocol_arrays
 from netlab.kernel.native import for_python
 from netlab.protocol import FAULTS, FILLER, HEAD_LIMIT, HEADER_COUNT_LIMIT, Request
-from netlab.protocol_arrays import (
-    ANSWER_BYTES,
-    FINE,
-    TEXTS,
-    Parsed,
-)
+from netlab.protocol_answers import ANSWER_BYTES, TEXTS
+from netlab.protocol_arrays import FINE, Parsed
 from tests.cases import MALFORMED, VALID, Case, Valid, get
 
 read_request = for_python(protocol_arrays.read_request)
-write_answer = for_python(protocol_arrays.write_answer)
-write_filler = for_python(protocol_arrays.write_filler)
+write_answer = for_python(protocol_answers.write_answer)
+write_filler = for_python(protocol_answers.write_filler)
 quick = settings(max_examples=500, deadline=None, derandomize=True)
 CASES = [*VALID, *MALFORMED]
 KEPT = {(keep_alive, minor) for keep_alive in (True, False) for minor in (0, 1)}
@@ -130,7 +126,7 @@ def test_all_faults_are_listed_once_and_in_their_order():
 
 
 def test_an_answer_has_room():
-    longest = max(TEXTS[: protocol_arrays.OCTETS + 1], key=len)
+    longest = max(TEXTS[: protocol_answers.OCTETS + 1], key=len)
     assert longest.startswith(b"HTTP/1.1 ")
     wide = {"worker": 1 - 2**63, "tid": 1 - 2**63, "cpu": 1 - 2**63}
     request = protocol.read_request(get(b"/bytes/%d" % len(FILLER)))

@@ -28,7 +28,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from netlab import protocol, protocol_arrays, protocol_client, records
+from netlab import (
+    protocol,
+    protocol_answers,
+    protocol_arrays,
+    protocol_client,
+    records,
+)
 from netlab.kernel import native
 from netlab.kernel.native import address, int64, jit
 from netlab.load import bundle as bundles
@@ -216,7 +222,7 @@ def for_all(b: Bundle, goal: int) -> int:
 
 def _compiled() -> Callable[[Bundle], int]:
     own = (sys.modules[__name__], clients, opening, rows, bundles, plans)
-    words = (protocol, protocol_arrays, protocol_client, records)
+    words = (protocol, protocol_answers, protocol_arrays, protocol_client, records)
     made_of = native.digest(*own, *words)
 
     @native.cached

@@ -22,29 +22,39 @@ the python engine. What may not be put here: what a client's bytes mean
 from __future__ import annotations
 
 import errno as errors
+import sys
 from collections.abc import Callable
 
 import numpy as np
 
-from netlab import protocol, protocol_arrays
+from netlab import counters, protocol, protocol_answers, protocol_arrays
 from netlab.kernel import libc, native
 from netlab.kernel.libc import SOCK_CLOEXEC, SOCK_NONBLOCK
-from netlab.server import accept_log, compiled_connection, connection, loops
-from netlab.server.compiled_connection import (
+from netlab.server import (
+    accept_log,
+    compiled_connection,
+    compiled_state,
+    connection,
+    loops,
+)
+from netlab.server.compiled_state import (
     CLOSED,
-    LISTENER,
-    LOG_HEAD,
+    EVENT_BYTES,
+    LAST,
     MORE,
     NOBODY,
     PEER,
     PEER_SIZE,
     READING,
-    WORD,
     WRITING,
     Own,
-    Record,
+    accept_at,
     connection_of,
     counters_of,
+    event_of,
+    is_stopping,
+    listener_of,
+    log_head_of,
     scratch_of,
 )
 from netlab.server.loops import EVENTS_PER_TURN
@@ -58,34 +68,6 @@ REST_NS = int(REST_S * 1e9)
 REST_MS = int(REST_S * 1e3)
 EAGAIN, EINTR = errors.EAGAIN, errors.EINTR
 PEER_BYTES = 28  # struct sockaddr_in6
-LAST = native.int64(EVENTS_PER_TURN)
-EVENT_BYTES = native.EPOLL_EVENT.itemsize
-LISTENER_BYTES = LISTENER.itemsize
-ACCEPT, RECORD_BYTES = accept_log.DTYPE, accept_log.DTYPE.itemsize
-
-
-@native.inlined
-def is_stopping(own: Own) -> bool:
-    """Whether the worker was told to stop."""
-    return native.record_at(own["stopping"], WORD)["value"] != 0
-
-
-@native.inlined
-def event_of(own: Own, number: int) -> Record:
-    """Return one of the events that the wait returned, or the last, for epoll_ctl."""
-    return native.record_at(own["events"] + number * EVENT_BYTES, native.EPOLL_EVENT)
-
-
-@native.inlined
-def listener_of(own: Own, number: int) -> Record:
-    """Return a listener: its descriptor, and the events it is watched for."""
-    return native.record_at(own["listeners"] + number * LISTENER_BYTES, LISTENER)
-
-
-@native.inlined
-def log_head_of(own: Own) -> Record:
-    """Return how many records the accept log has, and how many found no room."""
-    return native.record_at(own["log_head"], LOG_HEAD)
 
 
 @native.jit
@@ -174,7 +156,7 @@ def note(own: Own, listener: int) -> None:
     place = log_head_of(own)["written"]
     if place < own["log_size"]:
         number = own["number"]
-        record = native.record_at(own["log"] + place * RECORD_BYTES, ACCEPT)
+        record = accept_at(own, place)
         record["time_ns"] = native.now_ns(scratch_of(own))
         record["acceptor"], record["owner"] = number, number
         record["cpu"] = counters_of(own)["cpu"]
@@ -297,4 +279,8 @@ def _loop(digest: int) -> Callable[[np.ndarray], int]:
     return run
 
 
-run = _loop(native.digest(protocol, protocol_arrays, connection, compiled_connection))
+MADE_OF = (
+    *(protocol, protocol_arrays, protocol_answers, counters, accept_log),
+    *(connection, compiled_state, compiled_connection, sys.modules[__name__]),
+)
+run = _loop(native.digest(*MADE_OF))

@@ -1,23 +1,15 @@
 """One client's connection on flat arrays: `connection`, for the compiled loop.
 
-Facts. Compiled code has no objects, but it may look at any array it was given. A
-descriptor is a small number that one connection has at a time, so a table indexed by
-it finds a connection at once, whichever worker owns it. A row of 128 bytes shares no
-cache line with its neighbour's, which another worker may own.
+A connection is a row of the table of `compiled_state`, in the stages of `connection`
+and with its limits. Bytes go through one inbox and one outbox that a worker has for
+all of its connections. Only what is left over is copied: the part of a request that
+has come, the part of an answer that the kernel did not take. It lies in memory of the
+C library, whose address is in the row, so that an idle connection costs its row and
+no more. Of a long body only the number of bytes still owed is kept; the filler is sent
+from where it lies.
 
-Decision. A connection is a row of the table, in the stages of `connection` and with
-its limits. Bytes go through one inbox and one outbox that a worker has for all of its
-connections. Only what is left over is copied: the part of a request that has come, the
-part of an answer that the kernel did not take. It lies in memory of the C library,
-whose address is in the row, so that an idle connection costs its row and no more. Of a
-long body only the number of bytes still owed is kept; the filler is sent from where
-it lies.
-
-What a loop works on is one record of numbers and addresses, and the functions
-`..._of` say what lies there: compiled code hands one pointer on, where a bundle of
-arrays would be dozens of numbers. Few levels of calls lie above the protocol's
-functions, because Numba compiles what a function calls with it once more, level by
-level.
+Few levels of calls lie above the protocol's functions, because Numba compiles what a
+function calls with it once more, level by level.
 
 Nothing here raises: a negative number is an errno that ends the connection. Stages
 are returned, and kept in the row by `compiled`. What may not be put here: waiting.
@@ -27,108 +19,33 @@ from __future__ import annotations
 
 import errno as errors
 import socket
-from typing import Any
 
-import numpy as np
-
-from netlab.counters import DTYPE
 from netlab.kernel import native
 from netlab.kernel.libc import MSG_NOSIGNAL
-from netlab.protocol import FILLER, HEAD_LIMIT, Route
-from netlab.protocol_arrays import ANSWER_BYTES, Parsed, read_request, write_answer
-from netlab.records import columns, padded
-from netlab.server.connection import (
-    DISCARD_LIMIT,
-    READ_BYTES,
-    REQUESTS_PER_TURN,
-    Stage,
+from netlab.protocol import Route
+from netlab.protocol_answers import write_answer
+from netlab.protocol_arrays import Parsed, read_request
+from netlab.server.compiled_state import (
+    CLOSED,
+    DRAINING,
+    FILLER_AT,
+    FILLER_BYTES,
+    MORE,
+    NOTHING,
+    OUTBOX,
+    READING,
+    WRITING,
+    Own,
+    connection_of,
+    counters_of,
+    scratch_of,
+    text_of,
 )
+from netlab.server.connection import DISCARD_LIMIT, READ_BYTES, REQUESTS_PER_TURN
 
-# Numbers of one kind: for an enum's member, or for a literal, a function that is given
-# it would be compiled once more.
-READING, MORE, WRITING, DRAINING, CLOSED = map(native.int64, Stage)
-NOTHING, NOBODY = native.int64(0), native.int64(-1)
 SPIN = int(Route.SPIN)
-FILLER_BYTES = len(FILLER)
-COUNTERS = padded(DTYPE)
 EAGAIN, ENOMEM = errors.EAGAIN, errors.ENOMEM
 SHUT_WR = int(socket.SHUT_WR)
-
-CONNECTION = padded(
-    columns(
-        owner="int64",  # the worker's number and one; 0: this is no connection
-        stage="int64",
-        next="int64",  # the stage after all answers are sent
-        turn="int64",  # the owner's last turn in which it was served
-        behind="int64",  # the next connection in stage MORE of its owner
-        inbox="int64",  # address of the bytes received that are no whole request yet
-        inbox_size="int64",
-        outbox="int64",  # address of the answers that the kernel did not take
-        outbox_size="int64",
-        outbox_at="int64",  # how far it has taken them
-        owed="int64",  # filler bytes that follow the outbox
-        paid="int64",  # filler bytes sent of the current answer
-        replies="int64",  # answers that end when all this is sent
-        discarded="int64",  # bytes thrown away while DRAINING
-    )
-)
-LISTENER = columns(fd="int64", events="int64")
-WORD = columns(value="int64")
-LOG_HEAD = columns(written="int64", dropped="int64")
-OWN = columns(
-    number="int64",
-    epoll="int64",
-    rests_until_ns="int64",  # 0: it does not rest
-    unfinished="int64",  # the first of its connections in stage MORE; NOBODY: none
-    highest="int64",  # the largest descriptor it ever owned
-    # How many there are of what, and where it lies: addresses of arrays.
-    connection_count="int64",
-    connections="int64",  # CONNECTION by descriptor, of all workers
-    listener_count="int64",
-    listeners="int64",  # LISTENER
-    log_size="int64",
-    log="int64",  # accept_log.DTYPE
-    log_head="int64",  # LOG_HEAD
-    row="int64",  # counters.DTYPE: its row
-    stopping="int64",  # WORD: 0, or 1 to stop
-    events="int64",  # EPOLL_EVENT: what the wait returned; one more for epoll_ctl
-    text="int64",  # uint8: inbox, outbox, filler
-    scratch="int64",  # int64: a timespec, a client's sockaddr and its size in bytes
-)
-Own = Any  # a record of OWN: what one worker's loop works on
-Record = Any
-# Where the parts of `text` begin. What a client may have sent when it is read again is
-# less than a whole head, or what one read brought beyond the answered requests.
-INBOX_BYTES = READ_BYTES + max(HEAD_LIMIT, READ_BYTES)
-OUTBOX = native.int64(INBOX_BYTES)
-FILLER_AT = OUTBOX + REQUESTS_PER_TURN * ANSWER_BYTES
-TEXT_BYTES = FILLER_AT + FILLER_BYTES
-PEER, PEER_SIZE, SCRATCH_WORDS = 2, 6, 7  # places in `scratch`
-ROW_BYTES = CONNECTION.itemsize
-
-
-@native.inlined
-def connection_of(own: Own, fd: int) -> Record:
-    """Return a descriptor's row of the table, whoever owns it."""
-    return native.record_at(own["connections"] + fd * ROW_BYTES, CONNECTION)
-
-
-@native.inlined
-def counters_of(own: Own) -> Record:
-    """Return the worker's row of the counters."""
-    return native.record_at(own["row"], COUNTERS)
-
-
-@native.inlined
-def text_of(own: Own) -> np.ndarray:
-    """Return the worker's inbox, outbox and filler, one behind the other."""
-    return native.array_at(own["text"], TEXT_BYTES, np.uint8)
-
-
-@native.inlined
-def scratch_of(own: Own) -> np.ndarray:
-    """Return room for what the C library writes; it begins with the clock's."""
-    return native.array_at(own["scratch"], SCRATCH_WORDS, np.int64)
 
 
 @native.jit

@@ -26,7 +26,7 @@ from netlab.kernel.limits import descriptor_limits
 from netlab.kernel.threads import own_usage
 from netlab.protocol import FILLER
 from netlab.server import compiled
-from netlab.server.compiled_connection import (
+from netlab.server.compiled_state import (
     CONNECTION,
     FILLER_AT,
     LISTENER,

@@ -1,0 +1,144 @@
+"""What a compiled worker works on: flat records and arrays, and where they lie.
+
+Facts. Compiled code has no objects, but it may look at any memory whose address it
+knows. A descriptor is a small number that one connection has at a time, so a table
+indexed by it finds a connection at once, whichever worker owns it. A row of 128 bytes
+shares no cache line with its neighbour's, which another worker may own.
+
+Decision. A worker is one record of numbers and addresses (OWN), and the functions
+`..._of` return what lies there: compiled code hands one pointer on, where a bundle of
+arrays would be dozens of numbers, in time to run and to compile. Somebody else makes
+the arrays and keeps them alive (`compiled_worker`).
+
+What may not be put here: anything that is done.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from netlab.counters import DTYPE
+from netlab.kernel import native
+from netlab.protocol import FILLER, HEAD_LIMIT
+from netlab.protocol_answers import ANSWER_BYTES
+from netlab.records import columns, padded
+from netlab.server import accept_log
+from netlab.server.connection import READ_BYTES, REQUESTS_PER_TURN, Stage
+from netlab.server.loops import EVENTS_PER_TURN
+
+# Numbers of one kind: for an enum's member, or for a literal, a function that is given
+# it would be compiled once more.
+READING, MORE, WRITING, DRAINING, CLOSED = map(native.int64, Stage)
+NOTHING, NOBODY = native.int64(0), native.int64(-1)
+FILLER_BYTES = len(FILLER)
+COUNTERS = padded(DTYPE)
+CONNECTION = padded(
+    columns(
+        owner="int64",  # the worker's number and one; 0: this is no connection
+        stage="int64",
+        next="int64",  # the stage after all answers are sent
+        turn="int64",  # the owner's last turn in which it was served
+        behind="int64",  # the next connection in stage MORE of its owner
+        inbox="int64",  # address of the bytes received that are no whole request yet
+        inbox_size="int64",
+        outbox="int64",  # address of the answers that the kernel did not take
+        outbox_size="int64",
+        outbox_at="int64",  # how far it has taken them
+        owed="int64",  # filler bytes that follow the outbox
+        paid="int64",  # filler bytes sent of the current answer
+        replies="int64",  # answers that end when all this is sent
+        discarded="int64",  # bytes thrown away while DRAINING
+    )
+)
+LISTENER = columns(fd="int64", events="int64")
+WORD = columns(value="int64")
+LOG_HEAD = columns(written="int64", dropped="int64")
+OWN = columns(
+    number="int64",
+    epoll="int64",
+    rests_until_ns="int64",  # 0: it does not rest
+    unfinished="int64",  # the first of its connections in stage MORE; NOBODY: none
+    highest="int64",  # the largest descriptor it ever owned
+    # How many there are of what, and where it lies: addresses of arrays.
+    connection_count="int64",
+    connections="int64",  # CONNECTION by descriptor, of all workers
+    listener_count="int64",
+    listeners="int64",  # LISTENER
+    log_size="int64",
+    log="int64",  # accept_log.DTYPE
+    log_head="int64",  # LOG_HEAD
+    row="int64",  # counters.DTYPE: its row
+    stopping="int64",  # WORD: 0, or 1 to stop
+    events="int64",  # EPOLL_EVENT: what the wait returned; one more for epoll_ctl
+    text="int64",  # uint8: inbox, outbox, filler
+    scratch="int64",  # int64: a timespec, a client's sockaddr and its size in bytes
+)
+Own = Any  # a record of OWN: what one worker's loop works on
+Record = Any
+# Where the parts of `text` begin. What a client may have sent when it is read again is
+# less than a whole head, or what one read brought beyond the answered requests.
+INBOX_BYTES = READ_BYTES + max(HEAD_LIMIT, READ_BYTES)
+OUTBOX = native.int64(INBOX_BYTES)
+FILLER_AT = OUTBOX + REQUESTS_PER_TURN * ANSWER_BYTES
+TEXT_BYTES = FILLER_AT + FILLER_BYTES
+PEER, PEER_SIZE, SCRATCH_WORDS = 2, 6, 7  # places in `scratch`
+ROW_BYTES, LISTENER_BYTES = CONNECTION.itemsize, LISTENER.itemsize
+EVENT_BYTES = native.EPOLL_EVENT.itemsize
+LAST = native.int64(EVENTS_PER_TURN)  # the event for epoll_ctl
+ACCEPT, RECORD_BYTES = accept_log.DTYPE, accept_log.DTYPE.itemsize
+
+
+@native.inlined
+def connection_of(own: Own, fd: int) -> Record:
+    """Return a descriptor's row of the table, whoever owns it."""
+    return native.record_at(own["connections"] + fd * ROW_BYTES, CONNECTION)
+
+
+@native.inlined
+def counters_of(own: Own) -> Record:
+    """Return the worker's row of the counters."""
+    return native.record_at(own["row"], COUNTERS)
+
+
+@native.inlined
+def text_of(own: Own) -> np.ndarray:
+    """Return the worker's inbox, outbox and filler, one behind the other."""
+    return native.array_at(own["text"], TEXT_BYTES, np.uint8)
+
+
+@native.inlined
+def scratch_of(own: Own) -> np.ndarray:
+    """Return room for what the C library writes; it begins with the clock's."""
+    return native.array_at(own["scratch"], SCRATCH_WORDS, np.int64)
+
+
+@native.inlined
+def is_stopping(own: Own) -> bool:
+    """Whether the worker was told to stop."""
+    return native.record_at(own["stopping"], WORD)["value"] != 0
+
+
+@native.inlined
+def event_of(own: Own, number: int) -> Record:
+    """Return one of the events that the wait returned, or the last, for epoll_ctl."""
+    return native.record_at(own["events"] + number * EVENT_BYTES, native.EPOLL_EVENT)
+
+
+@native.inlined
+def listener_of(own: Own, number: int) -> Record:
+    """Return a listener: its descriptor, and the events it is watched for."""
+    return native.record_at(own["listeners"] + number * LISTENER_BYTES, LISTENER)
+
+
+@native.inlined
+def log_head_of(own: Own) -> Record:
+    """Return how many records the accept log has, and how many found no room."""
+    return native.record_at(own["log_head"], LOG_HEAD)
+
+
+@native.inlined
+def accept_at(own: Own, place: int) -> Record:
+    """Return one record of the accept log."""
+    return native.record_at(own["log"] + place * RECORD_BYTES, ACCEPT)
