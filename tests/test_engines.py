@@ -46,6 +46,9 @@ SCRIPT = [  # what one client after the other sends, and the answers it waits fo
     (b"GET / HT", 0),
 ]
 
+# Whether a long answer has to wait for room is up to the client: see `slow_reader`.
+SMALL = [case for case in VALID if case.route != "BYTES" or case.argument < 1_000_000]
+
 
 def converse(address, data, answers):
     """Send everything, say no more, and return all that comes until the end."""
@@ -78,7 +81,7 @@ def played(**kind):
     with Server(workers=1, **kind) as server:
         said = [converse(server.address, *step) for step in SCRIPT]
         said += [converse(server.address, case.data, 0) for case in MALFORMED]
-        said += [converse(server.address, case.data, 1) for case in VALID]
+        said += [converse(server.address, case.data, 1) for case in SMALL]
         said.append(drip(server.address, get(b"/bytes/7") + get(b"/x")))
         slow_reader(server)
         assert server.settle()
