@@ -214,7 +214,6 @@ def test_the_connection_table_is_as_long_as_the_limit(fresh):
         from netlab.server.server import Server
         resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
         with Server(workers=2, engine="compiled") as server:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
             print(len(server._crew._team._workers[0]._arrays.connections))
             with socket.create_connection(server.address) as client:
                 client.sendall(b"GET / HTTP/1.1\\r\\nHost: h\\r\\n\\r\\n")

@@ -100,7 +100,7 @@ def test_without_a_gil_between_them_each_is_woken_once(engine):
 
 
 def test_they_register_in_the_order_asked_for(engine):
-    """The last to register is the first to be woken: with one awake, it wins."""
+    """The host forks one when the last has registered, so their numbers tell."""
     with serve(engine, register_order=[2, 0, 1]) as server:
         assert server.actual()["register_order"] == [2, 0, 1]
         pids = server.tids
