@@ -25,8 +25,10 @@ _HOMES = {
     "Server": "netlab.server.server",
     "fire": "netlab.load.generator",
     "Generator": "netlab.load.generator",
+    "attach": "netlab.watch.attach",
     "ps": "netlab.watch.ps",
     "Sampler": "netlab.watch.sampler",
+    "Trace": "netlab.watch.trace",
     "run": "netlab.study.experiment",
     "Run": "netlab.study.run",
     "doctor": "netlab.kernel.doctor",
@@ -37,6 +39,8 @@ __all__ = [
     "Run",
     "Sampler",
     "Server",
+    "Trace",
+    "attach",
     "doctor",
     "fire",
     "machine",
@@ -51,8 +55,10 @@ if TYPE_CHECKING:
     from netlab.server.server import Server
     from netlab.study.experiment import run
     from netlab.study.run import Run
+    from netlab.watch.attach import attach
     from netlab.watch.ps import ps
     from netlab.watch.sampler import Sampler
+    from netlab.watch.trace import Trace
 
 
 def __getattr__(name: str) -> Any:

@@ -40,6 +40,26 @@ SERVER: tuple[Option, ...] = (
         {"type": numbers, "metavar": "2,0,1", "help": "order of watching"},
     ),
     (
+        "--rotate-every",
+        {"type": int, "metavar": "K", "help": "exclusive-rotate: accepts (16)"},
+    ),
+    (
+        "--slow",
+        {"type": numbers, "metavar": "W,F", "help": "worker W spins F times longer"},
+    ),
+    (
+        "--incoming-cpu",
+        {"action": "store_true", "help": "note each accept's SO_INCOMING_CPU"},
+    ),
+    (
+        "--turn-log",
+        {"type": int, "metavar": "N", "help": "note each worker's first N turns"},
+    ),
+    (
+        "--place-seed",
+        {"type": int, "metavar": "N", "help": "of what handing over draws (1)"},
+    ),
+    (
         "--no-pin",
         {"dest": "pin", "action": "store_false", "help": "let workers move"},
     ),
@@ -116,6 +136,7 @@ REMOTE: Option = (
     "--allow-remote",
     {"action": "store_true", "help": "permit addresses beyond this machine"},
 )
+PID: Option = ("pid", {"type": int, "metavar": "PID"})
 JSON: Option = ("--json", {"action": "store_true", "help": "print one JSON object"})
 
 OPTIONS: dict[str, tuple[Option, ...]] = {
@@ -125,9 +146,34 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         ("--seconds", {"type": float, "metavar": "S", "help": "stop after S"}),
     ),
     "load": (("target", {"metavar": "ADDR:PORT"}), *LOAD, REMOTE, JSON),
-    "ps": (("pid", {"type": int, "metavar": "PID"}),),
+    "ps": (PID,),
+    "watch": (
+        PID,
+        ("--seconds", {"type": float, "metavar": "S", "help": "stop after S"}),
+        (
+            "--interval",
+            {
+                "dest": "interval_s",
+                "type": float,
+                "metavar": "SECONDS",
+                "help": "between two looks (1)",
+            },
+        ),
+        ("--trace", {"action": "store_true", "help": "x-ray the wake-ups; root only"}),
+        JSON,
+    ),
     "doctor": (JSON,),
-    "strategies": (JSON,),
+    "strategies": (
+        ("name", {"nargs": "?", "metavar": "NAME", "help": "all about one of them"}),
+        JSON,
+    ),
+    "reproduce": (
+        ("names", {"nargs": "*", "metavar": "NAME", "help": "none: lists them"}),
+        ("--repeats", {"type": int, "metavar": "K", "help": "of each kind of run"}),
+        ("--seed", {"type": int, "metavar": "N", "help": "of the runs' order (1)"}),
+        ("--out", {"metavar": "FOLDER", "help": "save tables and figures there"}),
+        JSON,
+    ),
     "run": (
         *SERVER,
         *LOAD,

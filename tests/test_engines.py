@@ -20,14 +20,14 @@ from netlab.kernel import machine, native
 from netlab.server import (
     compiled,
     compiled_state,
-    compiled_worker,
     connection,
     engines,
 )
-from netlab.server.compiled_state import CONNECTION, LISTENER
+from netlab.server.compiled_arrays import Arrays, Common
+from netlab.server.compiled_state import LISTENER
 from netlab.server.server import Server
 from netlab.server.settings import ServerSettings
-from netlab.server.shared import Shared
+from netlab.server.shared import Shared, Sizes
 from tests.bounded import ENVIRONMENT, ROOT, linux, until
 from tests.cases import MALFORMED, VALID, get, line
 
@@ -269,9 +269,8 @@ def test_an_unknown_engine_is_named():
 
 
 def test_a_wait_that_fails_ends_the_loop_with_its_error():
-    arrays = compiled_worker.Arrays(
-        0, -1, np.zeros(1, LISTENER), Shared(1, 1), np.zeros(1, CONNECTION)
-    )
+    watched, shared = np.zeros(1, LISTENER), Shared(Sizes(1, 1))
+    arrays = Arrays(0, -1, watched, shared, Common.of_none())
     assert compiled.run(arrays.own) == -errno.EBADF
 
 

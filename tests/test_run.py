@@ -498,11 +498,12 @@ def test_an_error_in_the_servers_code_is_told(monkeypatch):
 
 
 def test_a_strategy_that_hands_over_is_conserved(monkeypatch):
-    def to_the_next(acceptor):
-        return acceptor.peers[(acceptor.number + 1) % len(acceptor.peers)]
+    def to_the_next(acceptor, open_now, memory):
+        return (acceptor + 1) % len(open_now)
 
+    monkeypatch.setattr(strategies, "_own", {})
     row = strategies.find("level")._replace(name="next", place=to_the_next)
-    monkeypatch.setattr(strategies, "STRATEGIES", (*strategies.STRATEGIES, row))
+    strategies.add(row)
     done = netlab.run(strategy="next", workers=3, connections=90, requests=3)
     workers = done.workers
     assert workers["given"].sum() == workers["received"].sum() == 90

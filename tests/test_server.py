@@ -16,8 +16,9 @@ import pytest
 from netlab import counters
 from netlab.kernel import machine, threads
 from netlab.server import crew, worker
-from netlab.server.loops import LOOPS, EpollLoop
+from netlab.server.loops import EpollLoop
 from netlab.server.server import Server
+from netlab.server.ways import LOOPS
 from netlab.server.worker import Worker
 
 BOTH = ["127.0.0.1:0", "[::1]:0"]
@@ -119,8 +120,8 @@ def test_workers_register_in_the_order_that_was_asked_for(monkeypatch):
     made = []
 
     class Seen(EpollLoop):
-        def __init__(self):
-            super().__init__()
+        def __init__(self, how, common):
+            super().__init__(how, common)
             made.append(self)
 
         def wait(self, timeout_s=None):

@@ -67,7 +67,20 @@ BAD = [
     ({"backlog": 1.5}, "backlog=1.5:", "net.core.somaxconn"),
     ({"accept_log": -1}, "accept_log=-1:", "from 0 to"),
     ({"accept_log": 1 << 25}, f"accept_log={1 << 25}:", "from 0 to"),
-    ({"accept_log": None}, "accept_log=None:", "0 for no log"),
+    ({"accept_log": None}, "accept_log=None:", "such as 0"),
+    ({"turn_log": -1}, "turn_log=-1:", "from 0 to"),
+    ({"turn_log": None}, "turn_log=None:", "such as 0"),
+    ({"incoming_cpu": 1}, "incoming_cpu=1:", "True or False"),
+    ({"rotate_every": 4}, "rotate_every=4:", "exclusive-rotate"),
+    ({"strategy": "exclusive-rotate", "rotate_every": -1}, "rotate_every=-1:", "from"),
+    ({"slow": 1}, "slow=1:", "such as (0, 5)"),
+    ({"slow": (0, 5.0)}, "slow=(0, 5.0):", "such as (0, 5)"),
+    ({"slow": (2, 5)}, "slow: the worker=2:", "from 0 to 1"),
+    ({"slow": (0, 0)}, "slow: the factor=0:", "from 1 to 100"),
+    ({"strategy": "blocking", "engine": "compiled"}, "engine='compiled':", "python"),
+    ({"strategy": "blocking", "loop": "epoll"}, "loop='epoll':", "accept"),
+    ({"strategy": "blocking", "listen": ["[::1]:0", "127.0.0.1:0"]}, "2 add", "one"),
+    ({"strategy": "handoff-least", "workers_as": "processes"}, "='proc", "threads"),
 ]
 
 

@@ -15,9 +15,10 @@ from netlab.server import engines
 def main() -> None:
     """Compile what has to be compiled."""
     Child().end()
-    compiled = engines.find("compiled")
-    if compiled.missing() is None:
-        compiled.prepare()
+    if engines.find("compiled").missing() is None:
+        from netlab.server import compiled_worker
+
+        compiled_worker.warm_up()
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ ROWS = (
         "filter on it."),
     Row("steering by option", probes.steered_by_cpu, "missing",
         "A listener can be given the CPU whose connections it prefers.",
-        "A listener cannot be given a CPU (SO_INCOMING_CPU): use Linux 4.4 or later."),
+        "A listener cannot be given a CPU (SO_INCOMING_CPU): use Linux 6.2 or later."),
     Row("tcp_migrate_req", probes.migration, "missing",
         "What waits at a listener that closes can be moved to another of its port.",
         "Moving what waits at a listener that closes needs Linux 5.14 and a writable "
@@ -152,14 +152,13 @@ ROWS = (
     Row("io_uring accept", probes.uring, "missing",
         "An accept can be asked for in advance, through io_uring.",
         "Accepts through io_uring need Linux 5.5, liburing and no filter: pip install "
-        "liburing, and see kernel.io_uring_disabled and seccomp."),
+        "liburing (a wheel for x86-64), and see kernel.io_uring_disabled and seccomp."),
     Row("io_uring multishot", probes.uring_multishot, "missing",
         "One request to io_uring can accept many connections.",
         "Multishot needs what io_uring accept needs, and Linux 5.19 or later."),
     Row("tracefs", probes.tracing, "missing",
         "The scheduler's own events can be traced.",
-        "Tracing the scheduler needs root and tracefs: mount -t tracefs tracefs "
-        "/sys/kernel/tracing."),
+        "Tracing the scheduler needs root and tracefs: start Python with sudo."),
     Row("IPv6 loopback", probes.ipv6, "caution",
         "Servers can listen on ::1 as well.",
         "Use 127.0.0.1, or enable IPv6 (net.ipv6.conf.lo.disable_ipv6=0).",

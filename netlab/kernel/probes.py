@@ -21,7 +21,6 @@ means for a reader.
 
 from __future__ import annotations
 
-import array
 import errno
 import importlib
 import importlib.util
@@ -29,13 +28,12 @@ import os
 import platform
 import select
 import socket
-import struct
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from netlab.kernel import machine
+from netlab.kernel import machine, steering
 from netlab.kernel.backlog import accept_queue_limit
 from netlab.kernel.limits import (
     ROOT,
@@ -47,8 +45,6 @@ from netlab.kernel.limits import (
 
 Finding = tuple[str, bool]  # what is here, and whether it is enough
 MANY_DESCRIPTORS = 4096  # a burst of idle clients that shows who takes them all
-SO_ATTACH_REUSEPORT_CBPF = 51  # include/uapi/asm-generic/socket.h (not on SPARC)
-BPF_RETURN_0 = struct.pack("HBBI", 0x06, 0, 0, 0)  # one instruction: always socket 0
 
 
 @contextmanager
@@ -166,11 +162,9 @@ def reuseport() -> Finding:
 
 def steered_by_program() -> Finding:
     """Whether a program can choose among the listeners of a port."""
-    code = array.array("B", BPF_RETURN_0)  # struct sock_fprog: a length and an address
-    program = struct.pack("HP", 1, code.buffer_info()[0])
     with _listener() as listener:
         try:
-            listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, program)
+            steering.steer_by_cpu(listener, 1)
         except OSError as error:
             return _refused(error)
     return "yes", True
@@ -180,10 +174,12 @@ def steered_by_cpu() -> Finding:
     """Whether a listener can be given a CPU."""
     with _listener() as listener:
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_INCOMING_CPU, 0)
-            kept = listener.getsockopt(socket.SOL_SOCKET, socket.SO_INCOMING_CPU)
+            steering.prefer_cpu(listener, 0)
+            kept = steering.incoming_cpu(listener)
         except OSError as error:
             return _refused(error)
+    if kept == 0 and machine.kernel_version() < (6, 2):
+        return "ignored by groups", False  # commit b261eda84ec1
     return ("yes", True) if kept == 0 else ("ignored", False)
 
 
@@ -225,7 +221,7 @@ def tracing() -> Finding:
     mounts = map(str.split, read_text(ROOT / "proc/self/mounts").splitlines())
     points = [mount[1] for mount in mounts if mount[2:3] == ["tracefs"]]
     if not points:
-        return "not mounted", False
+        return "not mounted", os.geteuid() == 0  # root can, for the time of a trace
     allowed = any(os.access(f"{point}/instances", os.W_OK) for point in points)
     return ("yes", True) if allowed else ("no rights", False)
 

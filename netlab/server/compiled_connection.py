@@ -175,7 +175,7 @@ def reply(own: Own, fd: int, stop: int) -> int:
 def spin(own: Own, microseconds: int) -> None:
     """Keep the CPU busy for so long, as a request that costs work would."""
     clock = scratch_of(own)
-    until = native.now_ns(clock) + microseconds * 1000
+    until = native.now_ns(clock) + microseconds * 1000 * own["slowness"]
     while native.now_ns(clock) < until:
         pass
 

@@ -24,7 +24,7 @@ from netlab.kernel import native
 from netlab.protocol import FILLER, HEAD_LIMIT
 from netlab.protocol_answers import ANSWER_BYTES
 from netlab.records import columns, padded
-from netlab.server import accept_log
+from netlab.server import logs
 from netlab.server.connection import READ_BYTES, REQUESTS_PER_TURN, Stage
 from netlab.server.loops import EVENTS_PER_TURN
 
@@ -32,11 +32,14 @@ from netlab.server.loops import EVENTS_PER_TURN
 # it would be compiled once more.
 READING, MORE, WRITING, DRAINING, CLOSED = map(native.int64, Stage)
 NOTHING, NOBODY = native.int64(0), native.int64(-1)
+MISPLACED = native.int64(-(1 << 20))  # beyond any errno: the loop's end by `place`
+NOBODYS = native.int64(-1)  # the owner of a connection that waits in a common epoll
 FILLER_BYTES = len(FILLER)
 COUNTERS = padded(DTYPE)
 CONNECTION = padded(
     columns(
-        owner="int64",  # the worker's number and one; 0: this is no connection
+        owner="int64",  # the worker's number and one; 0: no connection, -1: nobody's
+        arriving="int64",  # 1: given by another worker, and not yet heard of
         stage="int64",
         next="int64",  # the stage after all answers are sent
         turn="int64",  # the owner's last turn in which it was served
@@ -52,12 +55,21 @@ CONNECTION = padded(
         discarded="int64",  # bytes thrown away while DRAINING
     )
 )
-LISTENER = columns(fd="int64", events="int64")
+LISTENER = columns(fd="int64", events="int64", number="int64")
 WORD = columns(value="int64")
 LOG_HEAD = columns(written="int64", dropped="int64")
 OWN = columns(
     number="int64",
     epoll="int64",
+    # The strategy's row and the settings, as numbers.
+    shares_clients="int64",  # 1: all workers wait in one epoll
+    drain="int64",  # 1: accept until the queue is empty
+    rotate_every="int64",  # accepts; 0: never
+    place="int64",  # address of a function; 0: the acceptor keeps
+    incoming_cpu="int64",  # 1: note it
+    slowness="int64",  # how many times longer it spins
+    misplaced="int64",  # 1: `place` returned what is no worker's number,
+    misplaced_as="int64",  # which is this
     rests_until_ns="int64",  # 0: it does not rest
     unfinished="int64",  # the first of its connections in stage MORE; NOBODY: none
     highest="int64",  # the largest descriptor it ever owned
@@ -67,13 +79,24 @@ OWN = columns(
     listener_count="int64",
     listeners="int64",  # LISTENER
     log_size="int64",
-    log="int64",  # accept_log.DTYPE
+    log="int64",  # logs.ACCEPT
     log_head="int64",  # LOG_HEAD
+    turn_log_size="int64",
+    turn_log="int64",  # logs.TURN
+    turn_log_head="int64",  # LOG_HEAD
+    turn_noted="int64",  # 1: the last turn's record is written, and not counted yet
     row="int64",  # counters.DTYPE: its row
+    worker_count="int64",
+    rows="int64",  # COUNTERS of all workers
+    epolls="int64",  # int64: the epolls of all workers
+    placed_stride="int64",  # numbers from one acceptor's to the next
+    placed="int64",  # int64 by acceptor and owner: who gave whom how many
+    open_now="int64",  # int64: room for what `place` is told
+    memory="int64",  # int64: what `place` remembers
     stopping="int64",  # WORD: 0, or 1 to stop
     events="int64",  # EPOLL_EVENT: what the wait returned; one more for epoll_ctl
     text="int64",  # uint8: inbox, outbox, filler
-    scratch="int64",  # int64: a timespec, a client's sockaddr and its size in bytes
+    scratch="int64",  # int64: a timespec, a sockaddr and its size, an option and its
 )
 Own = Any  # a record of OWN: what one worker's loop works on
 Record = Any
@@ -83,11 +106,13 @@ INBOX_BYTES = READ_BYTES + max(HEAD_LIMIT, READ_BYTES)
 OUTBOX = native.int64(INBOX_BYTES)
 FILLER_AT = OUTBOX + REQUESTS_PER_TURN * ANSWER_BYTES
 TEXT_BYTES = FILLER_AT + FILLER_BYTES
-PEER, PEER_SIZE, SCRATCH_WORDS = 2, 6, 7  # places in `scratch`
+PEER, PEER_SIZE, OPTION, OPTION_SIZE, SCRATCH_WORDS = 2, 6, 7, 8, 9  # of `scratch`
 ROW_BYTES, LISTENER_BYTES = CONNECTION.itemsize, LISTENER.itemsize
 EVENT_BYTES = native.EPOLL_EVENT.itemsize
 LAST = native.int64(EVENTS_PER_TURN)  # the event for epoll_ctl
-ACCEPT, RECORD_BYTES = accept_log.DTYPE, accept_log.DTYPE.itemsize
+ACCEPT, RECORD_BYTES = logs.ACCEPT, logs.ACCEPT.itemsize
+TURN, TURN_BYTES = logs.TURN, logs.TURN.itemsize
+COUNTERS_BYTES = COUNTERS.itemsize
 
 
 @native.inlined
@@ -130,6 +155,43 @@ def event_of(own: Own, number: int) -> Record:
 def listener_of(own: Own, number: int) -> Record:
     """Return a listener: its descriptor, and the events it is watched for."""
     return native.record_at(own["listeners"] + number * LISTENER_BYTES, LISTENER)
+
+
+@native.inlined
+def closed_by(own: Own, worker: int) -> int:
+    """Return how many connections a worker has closed."""
+    return native.record_at(own["rows"] + worker * COUNTERS_BYTES, COUNTERS)["closed"]
+
+
+@native.inlined
+def epoll_of(own: Own, worker: int) -> int:
+    """Return the epoll of a worker."""
+    return native.array_at(own["epolls"], own["worker_count"], np.int64)[worker]
+
+
+@native.inlined
+def placed_of(own: Own) -> np.ndarray:
+    """Return who gave whom how many, by acceptor times stride, and owner."""
+    size = own["worker_count"] * own["placed_stride"]
+    return native.array_at(own["placed"], size, np.int64)
+
+
+@native.inlined
+def open_now_of(own: Own) -> np.ndarray:
+    """Return the room for what each worker has open."""
+    return native.array_at(own["open_now"], own["worker_count"], np.int64)
+
+
+@native.inlined
+def turn_log_head_of(own: Own) -> Record:
+    """Return how many records the log of turns has, and how many found no room."""
+    return native.record_at(own["turn_log_head"], LOG_HEAD)
+
+
+@native.inlined
+def turn_at(own: Own, place: int) -> Record:
+    """Return one record of the log of turns."""
+    return native.record_at(own["turn_log"] + place * TURN_BYTES, TURN)
 
 
 @native.inlined

@@ -4,11 +4,8 @@ Facts. The compiled loop works on arrays that somebody must keep alive, and know
 descriptors. What is asked of a worker beside its loop happens once: its epoll is made
 and registered, its first and last words are written, what is left is closed.
 
-Decision. That is plain Python, here, on the words of `worker`. The table of
-connections is made once for all workers of a process and indexed by descriptor, as long
-as the hard limit of descriptors; its pages come into being as they are written.
-
-What may not be put here: anything that happens once for each connection.
+Decision. That is plain Python, here, on the words of `worker`. What may not be put
+here: anything that happens once for each connection.
 """
 
 from __future__ import annotations
@@ -22,65 +19,37 @@ import numpy as np
 from netlab.counters import State
 from netlab.kernel import libc, native
 from netlab.kernel.libc import current_cpu
-from netlab.kernel.limits import descriptor_limits
 from netlab.kernel.threads import own_usage
-from netlab.protocol import FILLER
 from netlab.server import compiled
-from netlab.server.compiled_state import (
-    CONNECTION,
-    FILLER_AT,
-    LISTENER,
-    NOBODY,
-    OWN,
-    SCRATCH_WORDS,
-    TEXT_BYTES,
-)
-from netlab.server.loops import EVENTS_PER_TURN, READ, EpollLoop
-from netlab.server.shared import Shared
+from netlab.server.compiled_arrays import Arrays, Common, listeners_of
+from netlab.server.compiled_state import LISTENER, MISPLACED, NOBODYS
+from netlab.server.loops import READ, EpollLoop
+from netlab.server.shared import Shared, Sizes
+from netlab.server.shared_loops import OneEpollLoop, Pool
+from netlab.server.worker import NO_SUCH_WORKER
 
 if TYPE_CHECKING:
-    from netlab.server.listeners import Listener
-    from netlab.server.strategies import Strategy
-
-MOST_CONNECTIONS = 1 << 20  # descriptors: Linux's own default for a hard limit, twice
-
-
-class NotingLoop(EpollLoop):
-    """An epoll that knows which events its descriptors are watched for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.events: dict[int, int] = {}
-        self._register = self.add
-        self.add = self._note
-
-    def _note(self, descriptor: int, events: int) -> None:
-        self.events[descriptor] = events
-        self._register(descriptor, events)
+    from netlab.server.outfit import Outfit
 
 
 class CompiledWorker:
     """The arrays of one worker, and its loop, which runs without the GIL."""
 
-    def __init__(
-        self,
-        number: int,
-        strategy: Strategy,
-        listeners: tuple[Listener, ...],
-        shared: Shared,
-        connections: np.ndarray,
-    ) -> None:
+    def __init__(self, number: int, outfit: Outfit, common: Common) -> None:
         self.number = number
         self.peers: list[Any] = [self]
         self.fault: Exception | None = None  # compiled code has errors of clients only
-        self._loop = NotingLoop()
-        for listener in listeners:
-            strategy.watch(self._loop, listener)
-        watched = np.array(list(self._loop.events.items()), LISTENER)
-        self._loop.add(shared.stop, READ)
-        epoll = self._loop.fileno()
-        self._arrays = Arrays(number, epoll, watched, shared, connections)
-        self._row = shared.rows.array[number]
+        self._loop = EpollLoop(outfit.how)
+        if common.pool is not None:
+            self._loop = OneEpollLoop(outfit.how, Pool(common.pool, {}))
+        for listener in outfit.watched[number]:
+            self._loop.watch(listener)
+        self._loop.add(outfit.shared.stop, READ)
+        epoll = common.epolls[number] = self._loop.fileno()
+        watched = listeners_of(outfit, number)
+        self._arrays = Arrays(number, epoll, watched, outfit.shared, common)
+        self._arrays.follow(outfit.how, outfit, number)
+        self._row = outfit.shared.rows.array[number]
         self._row["worker"] = number
 
     def __repr__(self) -> str:
@@ -94,25 +63,52 @@ class CompiledWorker:
         state = State.FAILED
         try:
             code = compiled.run(self._arrays.own)
-            if code < 0:
-                raise OSError(-code, f"epoll_wait: {os.strerror(-code)}")
+            self._raise_if_failed(code)
             state = State.ENDED
         finally:
             self._publish_usage(state)
             self.hang_up()
 
+    def _raise_if_failed(self, code: int) -> None:
+        if code == MISPLACED:
+            number, last = self._arrays.own[0]["misplaced_as"], len(self.peers) - 1
+            raise ValueError(NO_SUCH_WORKER.format(number, last))
+        if code < 0:
+            raise OSError(-code, f"epoll_wait: {os.strerror(-code)}")
+
+    @property
+    def highest(self) -> int:
+        """The largest descriptor that it ever owned or gave."""
+        return int(self._arrays.own[0]["highest"])
+
     def hang_up(self) -> None:
-        """Close what is left; it stays counted as open. May be repeated."""
+        """Close its own connections; they stay counted as open. May be repeated."""
+        owned = self._arrays.connections[: self.highest + 1]
+        own = (owned["owner"] == self.number + 1) & (owned["arriving"] == 0)
+        self._close(np.flatnonzero(own).tolist())
+
+    def close_loop(self) -> None:
+        """Close what it was given last and its loop, once all workers have ended.
+
+        Before that another worker may still give it a connection.
+        """
+        highest = max(worker.highest for worker in self.peers)
+        owner = self._arrays.connections[: highest + 1]["owner"]
+        left = (owner == self.number + 1) | (owner == NOBODYS)
+        descriptors = np.flatnonzero(left).tolist()
+        self._row["received"] += len(descriptors)
+        self._close(descriptors)
+        self._loop.close()
+
+    def _close(self, descriptors: list[int]) -> None:
         free = libc.function("free")
-        highest = self._arrays.own[0]["highest"]
-        owned = self._arrays.connections[: highest + 1]
-        for fd in np.flatnonzero(owned["owner"] == self.number + 1).tolist():
+        table = self._arrays.connections
+        for fd in descriptors:
             for kept in ("inbox", "outbox"):
-                free(int(owned[fd][kept]))
-            owned[fd] = 0
+                free(int(table[fd][kept]))
+            table[fd] = 0
             os.close(fd)
             self._row["left_open"] += 1
-        self._loop.close()
 
     def _publish_usage(self, state: State) -> None:
         """Publish this thread's own account of its switches, and then its state."""
@@ -123,48 +119,15 @@ class CompiledWorker:
         self._row["state"] = state
 
 
-def prepare() -> np.ndarray:
-    """Have the loop compiled, and return a table of connections for one server."""
-    shared = Shared(1, 1)
+def prepare(outfit: Outfit) -> Common:
+    """Have the loop compiled, and return what the workers of a server share."""
+    warm_up()
+    return Common.of(outfit)
+
+
+def warm_up() -> None:
+    """Have the loop compiled, or loaded from the cache."""
+    shared = Shared(Sizes(1, 1))
     shared.tell_to_stop()
-    idle = Arrays(0, -1, np.zeros(1, LISTENER), shared, np.zeros(1, CONNECTION))
+    idle = Arrays(0, -1, np.zeros(1, LISTENER), shared, Common.of_none())
     native.settle_in(compiled.run, idle.own, "the workers' loop")
-    return np.zeros(min(descriptor_limits()[1], MOST_CONNECTIONS), CONNECTION)
-
-
-class Arrays:
-    """What the loop of one worker works on, kept alive; `own` names it all."""
-
-    def __init__(
-        self,
-        number: int,
-        epoll: int,
-        listeners: np.ndarray,
-        shared: Shared,
-        connections: np.ndarray,
-    ) -> None:
-        text = np.zeros(TEXT_BYTES, "uint8")
-        text[FILLER_AT:] = np.frombuffer(FILLER, "uint8")
-        log = shared.logs[number]
-        named = {
-            "connections": connections,
-            "listeners": listeners,
-            "log": log.records,
-            "log_head": log.head,
-            "row": shared.rows.array[number:],
-            "stopping": shared.stopping,
-            "events": np.zeros(EVENTS_PER_TURN + 1, native.EPOLL_EVENT),
-            "text": text,
-            "scratch": np.zeros(SCRATCH_WORDS, "int64"),
-        }
-        self._kept = named
-        self.connections = connections
-        self.own = np.zeros(1, OWN)
-        own = self.own[0]
-        own["number"], own["epoll"], own["unfinished"] = number, epoll, NOBODY
-        own["connection_count"], own["listener_count"] = map(
-            len, (connections, listeners)
-        )
-        own["log_size"] = len(log.records)
-        for name, array in named.items():
-            own[name] = array.ctypes.data

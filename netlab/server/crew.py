@@ -23,6 +23,7 @@ or in whichever thread collects garbage, a worker too, which cannot join itself.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -30,14 +31,15 @@ import time
 import numpy as np
 
 from netlab import counters
+from netlab.checks import whole_number
 from netlab.kernel import machine, threads
 from netlab.kernel.addresses import Address
 from netlab.records import passable_memory
-from netlab.server import engines, listeners, strategies
+from netlab.server import engines, listeners, placement, strategies
 from netlab.server.outfit import Outfit
 from netlab.server.processes_team import ProcessesTeam
 from netlab.server.settings import BACKLOG, ServerSettings, somaxconn
-from netlab.server.shared import Shared
+from netlab.server.shared import Shared, Sizes
 from netlab.server.threads_team import ThreadsTeam
 
 START_TIMEOUT_S = 30.0  # a host's fresh interpreter and N forks, on a busy machine
@@ -52,8 +54,7 @@ class Crew:
         self.settings = settings
         self.engine = engines.find(settings.engine)
         self.strategy = strategies.find(settings.strategy)
-        possible = [way for way in self.strategy.loops if way in self.engine.loops]
-        self.loop = settings.loop or possible[0]
+        self.how = settings.how()
         self.backlog = settings.backlog or min(BACKLOG, somaxconn())
         self.own_pid = os.getpid()
         count = settings.worker_count()
@@ -64,49 +65,59 @@ class Crew:
         in_threads = settings.workers_as == "threads"
         self._team = ThreadsTeam() if in_threads else ProcessesTeam()
         self._shared = self._new_shared(count, in_threads)
+        first = placement.seeds(settings.place_seed, count)
+        self._shared.memories[:, placement.SEED] = first
         self.rows, self.logs = self._shared.rows, self._shared.logs
+        self.turn_logs = self._shared.turn_logs
         self._at_ready = self.rows.copy()
         self._before_stop: np.ndarray | None = None
         self._at_stop: np.ndarray | None = None
         self._left_waiting = 0
         self._listeners: list[listeners.Listener] = []
+        self._watched: listeners.Watched = []
+        self._around = contextlib.ExitStack()  # what the strategy needs meanwhile
         self._stopping = threading.Lock()
 
     def _new_shared(self, count: int, in_threads: bool) -> Shared:
-        capacity = self.settings.accept_log
+        sizes = Sizes(count, self.settings.accept_log, self.settings.turn_log)
         if in_threads:
-            return Shared(count, capacity)
-        return Shared(count, capacity, passable_memory(Shared.size(count, capacity)))
+            return Shared(sizes)
+        return Shared(sizes, passable_memory(Shared.size(sizes)))
 
     # -- starting -----------------------------------------------------------------
 
     def start(self) -> None:
         """Open the listeners, start the workers, return when all of them sleep."""
         self._shared.open_stop()
-        outfit = Outfit(
-            engine=self.engine,
-            strategy=self.strategy,
-            loop=self.loop,
-            order=self.settings.order(),
-            cpus=self.cpus,
-            pin=self.settings.pin,
-            watched=self._open(),
-            shared=self._shared,
-        )
-        self._team.start(outfit)
+        self._around.enter_context(self.strategy.around())
+        self._team.start(self._outfit())
         self._await_ready()
         threads.settle(self.rows.array["tid"].tolist(), FIRST_SLEEP_S)
         self._at_ready = self._accounts()
 
-    def _open(self) -> list[tuple[listeners.Listener, ...]]:
-        addresses = tuple(self.settings.addresses())
-        plan = listeners.Plan(addresses, self.backlog)
-        watched = self.strategy.open(plan, len(self.cpus))
-        self._listeners = list(dict.fromkeys(item for row in watched for item in row))
-        self.addresses = tuple(
-            listeners.address_of(listener) for listener in self._listeners
+    def _outfit(self) -> Outfit:
+        outfit = Outfit(
+            engine=self.engine,
+            strategy=self.strategy,
+            how=self.how,
+            order=self.settings.order(),
+            cpus=self.cpus,
+            pin=self.settings.pin,
+            incoming_cpu=self.settings.incoming_cpu,
+            slow=self.settings.slow,
+            watched=self._open(),
+            shared=self._shared,
         )
-        return watched
+        self._listeners = outfit.listeners()
+        found = map(listeners.address_of, self._listeners)
+        self.addresses = tuple(dict.fromkeys(found))
+        return outfit
+
+    def _open(self) -> listeners.Watched:
+        addresses, cpus = tuple(self.settings.addresses()), tuple(self.cpus)
+        plan = listeners.Plan(addresses, self.backlog, cpus)
+        self._watched = self.strategy.open(plan)
+        return self._watched
 
     def _await_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -168,6 +179,28 @@ class Crew:
 
     # -- stopping -----------------------------------------------------------------
 
+    def retire(self, number: int) -> None:
+        """Close the listeners that only one worker watches; ValueError if none."""
+        whole_number("worker", number, 0, len(self.cpus) - 1)
+        others = {
+            one
+            for other, watched in enumerate(self._watched)
+            for one in watched
+            if other != number
+        }
+        own = [one for one in self._watched[number] if one not in others]
+        if not own:
+            raise ValueError(
+                f"worker {number} has no listener of its own under strategy "
+                f"{self.strategy.name!r}: use 'reuseport'"
+            )
+        if self.settings.workers_as == "processes":
+            raise ValueError(
+                "workers_as='processes': each of them holds every listener, so none "
+                "closes before all of them end; use workers_as='threads'"
+            )
+        listeners.close_all(own)
+
     def stop(self) -> None:
         """Stop, join, close. Does nothing the second time.
 
@@ -185,6 +218,7 @@ class Crew:
                 self._before_stop = self._snapshot_if_possible()
             self._team.call_off()
             self._shared.tell_to_stop()
+            self._left_waiting += listeners.release(self._listeners)
             if late := self._team.await_end(STOP_TIMEOUT_S):
                 raise RuntimeError(
                     f"{late} workers did not stop within {STOP_TIMEOUT_S:.0f} s: they "
@@ -216,7 +250,8 @@ class Crew:
         return last
 
     def _close(self) -> None:
-        self._left_waiting = listeners.waiting(self._listeners)
+        self._left_waiting += listeners.waiting(self._listeners)
         listeners.close_all(self._listeners)
+        self._around.close()
         self._team.close()
         self._shared.close()

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from netlab.kernel import machine
-from netlab.server.loops import LOOPS
+from netlab.server.ways import LOOPS
 from netlab.server.worker import Worker
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Engine(NamedTuple):
-    """One row: `prepare` once a process, then `make` for each worker.
+    """One row: `prepare` once for a server in each process, then `make` a worker.
 
     `is_interpreted` tells whether it runs in the interpreter after all.
     """
@@ -33,14 +33,14 @@ class Engine(NamedTuple):
     name: str
     summary: str
     loops: tuple[str, ...]
-    prepare: Callable[[], Any]
+    prepare: Callable[[Outfit], Any]
     make: Callable[[Outfit, int, Any], Working]
     missing: Callable[[], str | None]
     is_interpreted: Callable[[], bool]
 
-    def refuse_unless_possible(self, loop: str | None) -> None:
+    def refuse_unless_possible(self, loop: str) -> None:
         """Raise ValueError with the reason if this engine cannot run like that."""
-        if loop is not None and loop not in self.loops:
+        if loop not in self.loops:
             raise ValueError(
                 f"loop={loop!r}: engine {self.name!r} waits with "
                 f"{' or '.join(self.loops)}"
@@ -53,14 +53,12 @@ def _nothing() -> None:
     return None
 
 
-def _interpreted(outfit: Outfit, number: int, _: None) -> Working:
-    return Worker(
-        number,
-        outfit.strategy,
-        LOOPS[outfit.loop](),
-        outfit.watched[number],
-        outfit.shared,
-    )
+def _common(outfit: Outfit) -> Any:
+    return LOOPS[outfit.how.loop].common()
+
+
+def _interpreted(outfit: Outfit, number: int, common: Any) -> Working:
+    return Worker(number, outfit, LOOPS[outfit.how.loop](outfit.how, common))
 
 
 def _compiler_missing() -> str | None:
@@ -77,26 +75,24 @@ def _not_compiled() -> bool:
     return not native.COMPILED
 
 
-def _load_compiled() -> Any:
+def _load_compiled(outfit: Outfit) -> Any:
     from netlab.server import compiled_worker
 
-    return compiled_worker.prepare()
+    return compiled_worker.prepare(outfit)
 
 
 def _compiled(outfit: Outfit, number: int, common: Any) -> Working:
     from netlab.server.compiled_worker import CompiledWorker
 
-    return CompiledWorker(
-        number, outfit.strategy, outfit.watched[number], outfit.shared, common
-    )
+    return CompiledWorker(number, outfit, common)
 
 
 ENGINES = (
     Engine(
         name="python",
         summary="interpreted; threads take turns under the GIL, if there is one",
-        loops=("epoll", "select"),
-        prepare=_nothing,
+        loops=tuple(LOOPS),
+        prepare=_common,
         make=_interpreted,
         missing=_nothing,
         is_interpreted=lambda: True,
@@ -104,7 +100,7 @@ ENGINES = (
     Engine(
         name="compiled",
         summary="machine code by Numba, without the GIL",
-        loops=("epoll",),
+        loops=("epoll", "one epoll"),
         prepare=_load_compiled,
         make=_compiled,
         missing=_compiler_missing,

@@ -30,9 +30,10 @@ import time
 from typing import Any
 
 from netlab.kernel import libc, threads
-from netlab.server import engines, strategies
+from netlab.server import engines, listeners, strategies
+from netlab.server.loops import Watching
 from netlab.server.outfit import Outfit
-from netlab.server.shared import Shared
+from netlab.server.shared import Shared, Sizes
 
 ORDER_BYTES = 1 << 20
 STOP_TIMEOUT_S = 10.0  # for workers whose server is gone; then they are killed
@@ -45,7 +46,7 @@ class Host:
     def __init__(self, outfit: Outfit, control: socket.socket) -> None:
         self.outfit = outfit
         self.control = control
-        self.common = outfit.engine.prepare()
+        self.common = outfit.engine.prepare(outfit)
         self.workers: dict[int, int] = {}  # number by pidfd
         self.pids: dict[int, int] = {}  # pid by pidfd
         self.gate, self.opener = os.pipe()
@@ -85,6 +86,7 @@ class Host:
             os.close(self.opener)
             os.read(self.gate, 1)  # until all others are here
             worker.run()
+            worker.close_loop()
             if worker.fault:
                 say(self.control, worker=number, fault=repr(worker.fault))
         except BaseException as error:
@@ -105,6 +107,7 @@ class Host:
                     self.bury(descriptor)
                 else:  # the parent says nothing more, so this is its end
                     self.outfit.shared.tell_to_stop()
+                    listeners.release(self.outfit.listeners())
                     deadline = time.monotonic() + STOP_TIMEOUT_S
             if deadline is not None and time.monotonic() > deadline:
                 self.kill()
@@ -142,14 +145,14 @@ def outfit_of(order: dict[str, Any]) -> Outfit:
     return Outfit(
         engine=engines.find(order["engine"]),
         strategy=strategies.find(order["strategy"]),
-        loop=order["loop"],
+        how=Watching(*order["how"]),
         order=tuple(order["order"]),
         cpus=order["cpus"],
         pin=order["pin"],
+        incoming_cpu=order["incoming_cpu"],
+        slow=tuple(order["slow"]) if order["slow"] else None,
         watched=[tuple(known[fd] for fd in row) for row in order["watched"]],
-        shared=Shared(
-            order["workers"], order["log_capacity"], order["memory"], order["stop"]
-        ),
+        shared=Shared(Sizes(*order["sizes"]), order["memory"], order["stop"]),
     )
 
 

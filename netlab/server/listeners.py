@@ -1,4 +1,4 @@
-"""Passive sockets: opened, made non-blocking, and shared by the workers.
+"""Passive sockets: opened, and given to the workers that watch them.
 
 Facts. A listener has two queues in the kernel: connections whose handshake is
 under way, and connections that are complete and wait to be accepted. The
@@ -7,54 +7,124 @@ beyond that a client's connect waits and retries after a second. A client whose
 connect returned is in that queue, not yet at the server.
 
 SO_REUSEADDR lets a restarted server bind a port that has old connections in
-TIME_WAIT; it does not let two servers share one. TCP_NODELAY is inherited by
-the accepted sockets, so setting it on the listener costs no system call per
-connection. IPV6_V6ONLY keeps [::]:80 from also taking IPv4's port 80.
+TIME_WAIT; it does not let two servers share one. SO_REUSEPORT does, if all ask for it
+and are of one user: each has queues of its own, and the kernel chooses among them by a
+hash of the connection's two addresses and ports, or as it was told (`steering`).
+TCP_NODELAY is inherited by the accepted sockets, so setting it on the listener costs
+no system call per connection. IPV6_V6ONLY keeps [::]:80 from also taking IPv4's port.
 
-Decision. The listener must not block: a worker that was woken for a connection
-which another worker took would sleep in `accept`, deaf to its own clients.
+Decision. Listeners do not block, but for the strategy that waits in accept: a worker
+that was woken for a connection which another worker took would sleep in `accept`,
+deaf to its own clients. A way to open returns, for each worker, the listeners that it
+watches.
 """
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from netlab.kernel import backlog as accept_queue
+from netlab.kernel import steering
 from netlab.kernel.addresses import Address
 
 Listener = socket.socket
+Watched = list[tuple[Listener, ...]]
 
 
 class Plan(NamedTuple):
-    """What to open, and how many connections may wait at each."""
+    """What to open, for whom, and how many connections may wait at each.
+
+    cpus: the CPU of each worker.
+    """
 
     addresses: tuple[Address, ...]
     backlog: int
+    cpus: tuple[int, ...]
 
 
-def open_shared(plan: Plan, workers: int) -> list[tuple[Listener, ...]]:
+def shared_by_all(plan: Plan) -> Watched:
     """Open one listener per address and give all of them to every worker.
 
-    Returns a tuple of listeners for each worker. Raises OSError naming the
-    address that could not be had, with none left open.
+    Raises OSError naming the address that could not be had, with none left open, as do
+    the other ways to open.
     """
+    return [tuple(_open_all(plan, 1))] * len(plan.cpus)
+
+
+def blocking(plan: Plan) -> Watched:
+    """Open listeners for all workers in which an accept sleeps."""
+    watched = shared_by_all(plan)
+    for listener in watched[0]:
+        listener.setblocking(True)
+    return watched
+
+
+def for_the_first(plan: Plan) -> Watched:
+    """Open one listener per address and give all of them to worker 0."""
+    return [tuple(_open_all(plan, 1)), *[()] * (len(plan.cpus) - 1)]
+
+
+def one_each(plan: Plan) -> Watched:
+    """Open a listener per address and worker, which share the address."""
+    workers = len(plan.cpus)
+    opened = _open_all(plan, workers)
+    return [tuple(opened[number::workers]) for number in range(workers)]
+
+
+def one_each_by_program(plan: Plan) -> Watched:
+    """Have a program choose: CPU c's connections go to worker c modulo their number."""
+    watched = one_each(plan)
+    with _closed_on_error(watched):
+        for listener in watched[0]:
+            steering.steer_by_cpu(listener, len(watched))
+    return watched
+
+
+def one_each_by_option(plan: Plan) -> Watched:
+    """Have each listener ask for the connections of its worker's CPU."""
+    watched = one_each(plan)
+    with _closed_on_error(watched):
+        for cpu, listeners in zip(plan.cpus, watched, strict=True):
+            for listener in listeners:
+                steering.prefer_cpu(listener, cpu)
+    return watched
+
+
+def _open_all(plan: Plan, each: int) -> list[Listener]:
+    """Open `each` listeners at every address, one address after the other."""
     opened: list[Listener] = []
-    try:
+    with _closed_on_error([opened]):
         for host, port in plan.addresses:
-            opened.append(open_listener(host, port, plan.backlog))
+            if each > 1 and port:  # else another server's listener would be joined
+                open_listener(host, port, plan.backlog).close()
+            for number in range(each):
+                at = opened[-1].getsockname()[1] if number else port
+                opened.append(open_listener(host, at, plan.backlog, each > 1))
+    return opened
+
+
+@contextmanager
+def _closed_on_error(watched: Iterable[Iterable[Listener]]) -> Iterator[None]:
+    try:
+        yield
     except BaseException:  # an interrupt too
-        close_all(opened)
+        for listeners in watched:
+            close_all(listeners)
         raise
-    return [tuple(opened)] * workers
 
 
-def open_listener(host: str, port: int, backlog: int) -> Listener:
+def open_listener(
+    host: str, port: int, backlog: int, reuse_port: bool = False
+) -> Listener:
     """Return a bound, listening, non-blocking socket; OSError names the address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, reuse_port)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -81,11 +151,29 @@ def address_of(listener: Listener) -> Address:
 
 def waiting(listeners: list[Listener]) -> int:
     """Return how many complete connections nobody has accepted yet."""
-    still_open = [listener for listener in listeners if listener.fileno() >= 0]
-    return sum(accept_queue.accept_queue_length(listener) for listener in still_open)
+    return sum(map(accept_queue.accept_queue_length, filter(_listens, listeners)))
 
 
-def close_all(listeners: list[Listener]) -> None:
+def release(listeners: list[Listener]) -> int:
+    """Let go who sleeps in the accept of a blocking listener: it fails with EINVAL.
+
+    What waits at such a listener is reset; returns how many that are.
+    """
+    blocking = [one for one in listeners if _listens(one) and one.getblocking()]
+    left = waiting(blocking)
+    for listener in blocking:
+        listener.shutdown(socket.SHUT_RDWR)
+    return left
+
+
+def _listens(listener: Listener) -> bool:
+    """Whether it is open, and was not released."""
+    if listener.fileno() < 0:
+        return False
+    return bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+
+def close_all(listeners: Iterable[Listener]) -> None:
     """Close every listener; connections still waiting there are reset."""
     for listener in listeners:
         listener.close()

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 from netlab.kernel import threads
 from netlab.server.engines import Engine
-from netlab.server.listeners import Listener
+from netlab.server.listeners import Listener, Watched
+from netlab.server.loops import Watching
 from netlab.server.shared import Shared
 from netlab.server.strategies import Strategy
 
@@ -29,28 +30,50 @@ class Working(Protocol):
         ...
 
     def hang_up(self) -> None:
-        """Close what is left; it stays counted as open. May be repeated."""
+        """Close its own connections; they stay counted as open. May be repeated."""
+        ...
+
+    def close_loop(self) -> None:
+        """Close what it was given last and its loop, once all workers have ended."""
         ...
 
 
 class Outfit(NamedTuple):
-    """Everything that makes the workers of one server."""
+    """Everything that makes the workers of one server.
+
+    how: the strategy's way to wait, as it was asked for. slow: the number of a worker
+    and how many times slower it spins than the others.
+    """
 
     engine: Engine
     strategy: Strategy
-    loop: str
+    how: Watching
     order: tuple[int, ...]
     cpus: list[int]
     pin: bool
-    watched: list[tuple[Listener, ...]]
+    incoming_cpu: bool
+    slow: tuple[int, int] | None
+    watched: Watched
     shared: Shared
 
     def make(self, number: int, common: Any) -> Working:
         """Return a worker that watches its listeners already, and does not run yet.
 
-        common: what `engine.prepare()` returned in this process.
+        common: what `engine.prepare(self)` returned in this process.
         """
         return self.engine.make(self, number, common)
+
+    def listeners(self) -> list[Listener]:
+        """Return all listeners of the server, each once, in their order."""
+        return list(dict.fromkeys(one for row in self.watched for one in row))
+
+    def listener_numbers(self) -> dict[int, int]:
+        """Return the number of each listener by its descriptor."""
+        return {one.fileno(): number for number, one in enumerate(self.listeners())}
+
+    def slowness(self, number: int) -> int:
+        """Return how many times longer a worker spins than was asked for."""
+        return self.slow[1] if self.slow and self.slow[0] == number else 1
 
     def take_place(self, number: int) -> None:
         """Name and bind the calling thread as worker `number`."""

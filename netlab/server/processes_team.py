@@ -61,7 +61,9 @@ class ProcessesTeam:
 
     def start(self, outfit: Outfit) -> None:
         """Start the host and give it its order; does not wait for the workers."""
-        outfit.engine.prepare()  # whoever waits for a compilation is told of it here
+        outfit.engine.prepare(
+            outfit
+        )  # whoever waits for a compilation is told of it here
         self._outfit = outfit
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = ours
@@ -136,13 +138,14 @@ def order(outfit: Outfit) -> dict[str, Any]:
     return {
         "engine": outfit.engine.name,
         "strategy": outfit.strategy.name,
-        "loop": outfit.loop,
+        "how": list(outfit.how),
         "order": list(outfit.order),
         "cpus": list(outfit.cpus),
         "pin": outfit.pin,
         "watched": [[one.fileno() for one in watched] for watched in outfit.watched],
-        "workers": len(outfit.watched),
-        "log_capacity": len(outfit.shared.logs[0].records),
+        "incoming_cpu": outfit.incoming_cpu,
+        "slow": outfit.slow,
+        "sizes": list(outfit.shared.sizes),
         "stop": outfit.shared.stop,
         "memory": outfit.shared.memory,
     }

@@ -30,7 +30,7 @@ from netlab import counters
 from netlab.checks import known
 from netlab.kernel import threads
 from netlab.kernel.addresses import Address
-from netlab.server import accept_log, cells
+from netlab.server import cells, logs
 from netlab.server.crew import Crew
 from netlab.server.settings import ServerSettings
 
@@ -50,7 +50,7 @@ class Server:
 
     def __init__(self, **settings: Any) -> None:
         known(settings, self.__signature__.parameters)
-        for name in ("listen", "register_order"):
+        for name in ("listen", "register_order", "slow"):
             value = settings.get(name)
             if isinstance(value, Iterable) and not isinstance(value, str):
                 settings[name] = tuple(value)
@@ -119,7 +119,8 @@ class Server:
         """Return the settings as they took effect, JSON-safe."""
         return asdict(self.settings) | {
             "workers": len(self.tids),
-            "loop": self._crew.loop,
+            "loop": self._crew.how.loop,
+            "rotate_every": self._crew.how.rotate_every,
             "interpreted": self._crew.engine.is_interpreted(),
             "listen": [str(address) for address in self.addresses],
             "backlog": self._crew.backlog,
@@ -141,11 +142,28 @@ class Server:
 
     def accepts(self) -> pd.DataFrame:
         """Return a row per accepted connection, in the order of time."""
-        return accept_log.table(accept_log.merge(self._crew.logs))
+        return logs.table(logs.merge(self._crew.logs))
 
     def accepts_dropped(self) -> int:
         """Return how many accepts found their worker's log full."""
         return sum(log.dropped for log in self._crew.logs)
+
+    def turns(self) -> pd.DataFrame:
+        """Return a row per turn, in the order of time, if a `turn_log` is kept."""
+        return logs.turns_table(self._crew.turn_logs)
+
+    def turns_dropped(self) -> int:
+        """Return how many turns found their worker's log full."""
+        return sum(log.dropped for log in self._crew.turn_logs)
+
+    def retire(self, worker: int) -> None:
+        """Close a worker's own listeners, as if it died: it gets no new connections.
+
+        It serves on the clients that it has; what waits in its queue is reset, or moved
+        to another listener if the kernel does that (strategy reuseport-migrate).
+        Raises ValueError for a worker that has no listener of its own.
+        """
+        self._crew.retire(worker)
 
     def waiting(self) -> int:
         """Return how many connections nobody has accepted yet.

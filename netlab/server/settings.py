@@ -13,9 +13,13 @@ from netlab.checks import whole_number
 from netlab.kernel import machine
 from netlab.kernel.addresses import Address, is_local, parse
 from netlab.server import engines, strategies
+from netlab.server.loops import Watching
 
 WORKERS_LIMIT = 1024
-ACCEPT_LOG_LIMIT = 1 << 24
+ROTATION_LIMIT = 1 << 20
+SLOWNESS_LIMIT = 100  # of a spin of at most 0.1 s
+LOG_LIMIT, SEED_LIMIT = 1 << 24, (1 << 63) - 1
+LIMITS = {"accept_log": LOG_LIMIT, "turn_log": LOG_LIMIT, "place_seed": SEED_LIMIT}
 SOMAXCONN = "/proc/sys/net/core/somaxconn"
 BACKLOG = 4096  # the kernel's own default limit since Linux 5.4
 
@@ -30,6 +34,8 @@ class ServerSettings:
     workers_as: "threads" of this process, or "processes" forked from a host of
         their own, as nginx and gunicorn do.
     loop: "epoll", or "select" as the original also had; default: the strategy's.
+    rotate_every: strategy exclusive-rotate: accepts after which a worker registers
+        anew, 0 for never; default: 16, as nginx.
     listen: addresses, "HOST:PORT" or "[HOST]:PORT", shared by all workers.
     backlog: connections that may wait to be accepted; default: as many as the
         kernel allows, at most 4096.
@@ -37,6 +43,11 @@ class ServerSettings:
     register_order: the order in which workers begin to watch the listeners. Under
         `level` the kernel wakes the one that registered last first.
     accept_log: how many accepts each worker's log has room for.
+    incoming_cpu: note each accept's SO_INCOMING_CPU too, for one system call more.
+    turn_log: how many turns each worker's log of them has room for; 0: none is kept.
+    slow: (worker, factor): what one worker spins for a request takes it so many times
+        longer, as if its CPU were slower.
+    place_seed: of what a strategy draws that hands over (handoff-two-choices).
     allow_remote: permit an address that other machines can reach.
 
     Raises ValueError for a value that cannot be honoured.
@@ -47,28 +58,41 @@ class ServerSettings:
     engine: str = "python"
     workers_as: str = "threads"
     loop: str | None = None
+    rotate_every: int | None = None
     listen: tuple[str, ...] = ("127.0.0.1:0",)
     backlog: int | None = None
     pin: bool = True
     register_order: tuple[int, ...] | None = None
     accept_log: int = 1 << 16
+    incoming_cpu: bool = False
+    turn_log: int = 0
+    slow: tuple[int, int] | None = None
+    place_seed: int = 1
     allow_remote: bool = False
 
     def __post_init__(self) -> None:
         strategies.require_linux()
         row = strategies.find(self.strategy)
+        self._check_listen()
+        engine = engines.find(self.engine)
         row.refuse_unless_possible(
-            engine=self.engine, workers_as=self.workers_as, loop=self.loop
+            engine=self.engine,
+            workers_as=self.workers_as,
+            loop=self.loop,
+            addresses=len(self.listen),
         )
-        engines.find(self.engine).refuse_unless_possible(self.loop)
+        engine.refuse_unless_possible(self.how().loop)
         whole_number("workers", self.workers, 1, WORKERS_LIMIT)
-        whole_number("accept_log", self.accept_log, 0, ACCEPT_LOG_LIMIT)
-        if self.accept_log is None:
-            raise ValueError("accept_log=None: give a whole number, 0 for no log")
+        for name, limit in LIMITS.items():
+            value = getattr(self, name)
+            whole_number(name, value, 0, limit)
+            if value is None:
+                raise ValueError(f"{name}=None: give a whole number, such as 0")
+        self._check_rotation(row)
+        self._check_slow()
         self._check_flags()
         self._check_order()
         self._check_backlog()
-        self._check_listen()
         for address in self.addresses():
             self._check_reach(address)
 
@@ -86,8 +110,35 @@ class ServerSettings:
             return tuple(range(self.worker_count()))
         return self.register_order
 
+    def how(self) -> Watching:
+        """Return how the workers wait: the strategy's way, with what was asked for."""
+        how = strategies.find(self.strategy).how
+        if self.loop is not None:
+            how = how._replace(loop=self.loop)
+        if self.rotate_every is not None:
+            how = how._replace(rotate_every=self.rotate_every)
+        return how
+
+    def _check_rotation(self, row: strategies.Strategy) -> None:
+        whole_number("rotate_every", self.rotate_every, 0, ROTATION_LIMIT)
+        if self.rotate_every is not None and not row.how.rotate_every:
+            raise ValueError(
+                f"rotate_every={self.rotate_every}: strategy {row.name!r} does not "
+                "register anew; use strategy='exclusive-rotate'"
+            )
+
+    def _check_slow(self) -> None:
+        if self.slow is None:
+            return
+        last, slow = self.worker_count() - 1, self.slow
+        listed = isinstance(slow, (tuple, list)) and len(slow) == 2
+        if not listed or not all(type(number) is int for number in slow):
+            raise ValueError(f"slow={slow!r}: give (worker, factor), such as (0, 5)")
+        whole_number("slow: the worker", slow[0], 0, last)
+        whole_number("slow: the factor", slow[1], 1, SLOWNESS_LIMIT)
+
     def _check_flags(self) -> None:
-        for name in ("pin", "allow_remote"):  # "no" would count as yes
+        for name in ("pin", "allow_remote", "incoming_cpu"):  # "no" would count as yes
             value = getattr(self, name)
             if not isinstance(value, bool):
                 raise ValueError(f"{name}={value!r}: give True or False")

@@ -1,28 +1,65 @@
 """What a server's workers share with whoever watches and stops them: one mapping.
 
 Facts. A worker may be a thread of the reader's process or a process of its own. Both
-write counter rows and accept logs, and both must learn of the stop: one that sleeps
-by its loop, one that is busy by a look at memory, which costs no system call.
+write counter rows and logs, and both must learn of the stop: one that sleeps by its
+loop, one that is busy by a look at memory, which costs no system call.
 
 Decision. Rows, logs and the stop's word lie in one mapping, so that a process needs
 one descriptor for all of it. To stop, the word is written first, then the eventfd:
 it is in every loop, level-triggered, and nobody ever reads it, so that written once
 it wakes every worker, however many there are. A worker looks at the word before each
-client, in either engine.
+client, in either engine. Memory that is never written costs nothing: the table of
+whom each acceptor gave how many grows with the square of the workers, and is for
+strategies that place connections only.
 
 What may not be put here: what a row or a record means.
 """
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import os
+from typing import NamedTuple
 
 import numpy as np
 
 from netlab import counters
 from netlab.records import ROW_BYTES, Log, Part, Rows, shared_memory
-from netlab.server import accept_log
+from netlab.server.logs import ACCEPT, TURN
+from netlab.server.placement import MEMORY_WORDS
+
+WORD_BYTES = 8
+
+
+class Sizes(NamedTuple):
+    """How many workers there are, and how many records each one's logs can hold."""
+
+    workers: int
+    accepts: int
+    turns: int = 0
+
+    def stride(self) -> int:
+        """Return the words from one acceptor's row to the next: whole cache lines."""
+        each = ROW_BYTES // WORD_BYTES
+        return -(-self.workers // each) * each
+
+    def parts(self) -> list[int]:
+        """Return the bytes of each part: word, rows, placed, memories, logs."""
+        accepts, turns = Log.size(ACCEPT, self.accepts), Log.size(TURN, self.turns)
+        return [
+            ROW_BYTES,
+            Rows.size(counters.DTYPE, self.workers),
+            self.workers * self.stride() * WORD_BYTES,
+            self.workers * ROW_BYTES,
+            *([accepts] * self.workers),
+            *([turns] * self.workers),
+        ]
+
+    def offsets(self) -> list[int]:
+        """Return where each part begins, on a page of its own, and where all ends."""
+        pages = (-(-size // mmap.PAGESIZE) for size in self.parts())
+        return [n * mmap.PAGESIZE for n in itertools.accumulate(pages, initial=0)]
 
 
 class Shared:
@@ -31,35 +68,33 @@ class Shared:
     memory, if it is not -1, is a descriptor of `size` bytes, shared with whoever holds
     the same one; stop is the eventfd, if there is one already (else `open_stop`). Both
     belong to this object.
+
+    placed: int64, shape (workers, workers): whom each acceptor gave how many.
+    memories: int64, shape (workers, MEMORY_WORDS): what placement remembers.
     """
 
-    def __init__(
-        self, workers: int, log_capacity: int, memory: int = -1, stop: int = -1
-    ) -> None:
-        self.stop, self.memory = stop, memory
-        at = self._offsets(workers, log_capacity)
-        mapping = shared_memory(at[-1], memory)
-        self.rows = Rows(counters.DTYPE, workers, Part(mapping, at[1]))
+    def __init__(self, sizes: Sizes, memory: int = -1, stop: int = -1) -> None:
+        self.stop, self.memory, self.sizes = stop, memory, sizes
+        word, rows, placed, memories, *logs, end = sizes.offsets()
+        mapping = shared_memory(end, memory)
+        count, stride = sizes.workers, sizes.stride()
+        self.stopping = np.frombuffer(mapping, "int64", 1, word)
+        self.rows = Rows(counters.DTYPE, count, Part(mapping, rows))
+        whole = np.frombuffer(mapping, "int64", count * stride, placed)
+        self.placed = whole.reshape(count, stride)[:, :count]
+        words = np.frombuffer(mapping, "int64", count * ROW_BYTES // 8, memories)
+        self.memories = words.reshape(count, -1)[:, :MEMORY_WORDS]
         self.logs = [
-            Log(accept_log.DTYPE, log_capacity, part=Part(mapping, place))
-            for place in at[2:-1]
+            Log(ACCEPT, sizes.accepts, part=Part(mapping, at)) for at in logs[:count]
         ]
-        self.stopping = np.frombuffer(mapping, "int64", 1, at[0])
-
-    @classmethod
-    def size(cls, workers: int, log_capacity: int) -> int:
-        """Return the bytes that all of it takes."""
-        return cls._offsets(workers, log_capacity)[-1]
+        self.turn_logs = [
+            Log(TURN, sizes.turns, part=Part(mapping, at)) for at in logs[count:]
+        ]
 
     @staticmethod
-    def _offsets(workers: int, log_capacity: int) -> list[int]:
-        """Return where the word, the rows and each log begin, and where all ends."""
-        logs = [Log.size(accept_log.DTYPE, log_capacity)] * workers
-        offsets = [0]
-        for size in (ROW_BYTES, Rows.size(counters.DTYPE, workers), *logs):
-            pages = -(-size // mmap.PAGESIZE)
-            offsets.append(offsets[-1] + pages * mmap.PAGESIZE)
-        return offsets
+    def size(sizes: Sizes) -> int:
+        """Return the bytes that all of it takes."""
+        return sizes.offsets()[-1]
 
     def open_stop(self) -> None:
         """Make the eventfd."""

@@ -45,7 +45,7 @@ class ThreadsTeam:
     def start(self, outfit: Outfit) -> None:
         """Make the workers and start their threads; does not wait for them."""
         self._barrier = threading.Barrier(len(outfit.order))
-        common = outfit.engine.prepare()
+        common = outfit.engine.prepare(outfit)
         for number in outfit.order:
             self._workers[number] = outfit.make(number, common)
         peers = [self._workers[number] for number in sorted(self._workers)]
@@ -95,7 +95,7 @@ class ThreadsTeam:
             self._threads[number].join(max(0.0, deadline - time.monotonic()))
         threads.await_end(self._threads[number].native_id or 0 for number in begun)
         for worker in self._workers.values():
-            worker.hang_up()  # again, for what it was given last
+            worker.close_loop()
         return 0
 
     def close(self) -> None:

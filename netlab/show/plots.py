@@ -22,11 +22,31 @@ from typing import Any, NamedTuple
 import pandas as pd
 from matplotlib.axes import Axes
 
-from netlab.show import figures, tables
+from netlab.show import (
+    atlas_tables,
+    choice_tables,
+    figures,
+    herd_tables,
+    orders_tables,
+    rotation_tables,
+    sharded_tables,
+    sharing_tables,
+    tables,
+    xray_table,
+)
+from netlab.show.atlas import matrix
 from netlab.show.bars import accepts_per_worker
 from netlab.show.beside import accepts_beside_ps
+from netlab.show.choice import choice
 from netlab.show.figures import Shown
+from netlab.show.herd import herd, herd_cost, herd_under_load
 from netlab.show.lanes import accept_timeline, cpu_placement, latency_by_worker
+from netlab.show.orders import orders
+from netlab.show.rotation import rotate
+from netlab.show.sharded import latency_tail, worker_death
+from netlab.show.sharing import burst, slow_worker
+from netlab.show.steering import steering
+from netlab.show.xray import xray
 
 __all__ = [
     "PLOTS",
@@ -34,14 +54,28 @@ __all__ = [
     "accept_timeline",
     "accepts_beside_ps",
     "accepts_per_worker",
+    "burst",
+    "choice",
     "cpu_placement",
+    "herd",
+    "herd_cost",
+    "herd_under_load",
     "latency_by_worker",
+    "latency_tail",
+    "matrix",
+    "orders",
+    "rotate",
     "show",
+    "slow_worker",
+    "steering",
+    "worker_death",
+    "xray",
 ]
+STUDY = "a study's table"
 
 
 class Plot(NamedTuple):
-    """One row: a run's table (an attribute of Run), and what is made of it."""
+    """One row: a run's table (an attribute of Run) or STUDY, and what is made of it."""
 
     name: str
     takes: str
@@ -86,6 +120,61 @@ _ROWS = (
         tables.latency_by_worker_alt,
         tables.latency_by_worker_table,
     ),
+    Plot("herd", STUDY, herd, herd_tables.herd_alt, herd_tables.herd_table),
+    Plot(
+        "herd_cost",
+        STUDY,
+        herd_cost,
+        herd_tables.herd_cost_alt,
+        herd_tables.herd_cost_table,
+    ),
+    Plot(
+        "herd_under_load",
+        STUDY,
+        herd_under_load,
+        herd_tables.herd_under_load_alt,
+        herd_tables.herd_under_load_table,
+    ),
+    Plot("orders", STUDY, orders, orders_tables.orders_alt, orders_tables.orders_table),
+    Plot(
+        "rotate",
+        STUDY,
+        rotate,
+        rotation_tables.rotate_alt,
+        rotation_tables.rotate_table,
+    ),
+    Plot(
+        "slow_worker",
+        STUDY,
+        slow_worker,
+        sharing_tables.slow_worker_alt,
+        sharing_tables.slow_worker_table,
+    ),
+    Plot("burst", STUDY, burst, sharing_tables.burst_alt, sharing_tables.burst_table),
+    Plot("choice", STUDY, choice, choice_tables.choice_alt, choice_tables.choice_table),
+    Plot(
+        "latency_tail",
+        STUDY,
+        latency_tail,
+        sharded_tables.latency_tail_alt,
+        sharded_tables.latency_tail_table,
+    ),
+    Plot(
+        "worker_death",
+        STUDY,
+        worker_death,
+        sharded_tables.worker_death_alt,
+        sharded_tables.worker_death_table,
+    ),
+    Plot(
+        "steering",
+        STUDY,
+        steering,
+        sharded_tables.steering_alt,
+        sharded_tables.steering_table,
+    ),
+    Plot("matrix", STUDY, matrix, atlas_tables.matrix_alt, atlas_tables.matrix_table),
+    Plot("xray", STUDY, xray, xray_table.xray_alt, xray_table.xray_table),
 )
 PLOTS = {row.name: row for row in _ROWS}
 

@@ -25,7 +25,7 @@ from netlab.load.generator import Generator
 from netlab.load.plans import LoadSettings
 from netlab.load.result import LoadError, LoadResult
 from netlab.server.server import Server
-from netlab.server.settings import ACCEPT_LOG_LIMIT, ServerSettings
+from netlab.server.settings import LOG_LIMIT, ServerSettings
 from netlab.study import conservation, report
 from netlab.study.run import Run
 from netlab.watch.sampler import Sampler
@@ -195,7 +195,7 @@ def _json_safe(items: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _log_capacity(settings: LoadSettings) -> int:
     """Return room for every accept of the load, if they can be known."""
-    return min(settings.rows()[0], ACCEPT_LOG_LIMIT)
+    return min(settings.rows()[0], LOG_LIMIT)
 
 
 def _raise_limit(stack: contextlib.ExitStack, settings: LoadSettings) -> None:

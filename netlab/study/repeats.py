@@ -9,25 +9,16 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from netlab.load.generator import Generator
-from netlab.load.plans import short
-from netlab.study.experiment import LOAD_FIELDS, run
+from netlab.study.interleave import Point, interleaved
 from netlab.study.run import Run
 
-WARM_UP_CONNECTIONS = 32
-WARM_UP_S = 0.2
 OF_THE_LAST = ("jain",)
 
 
-def repeated(repeats: int = 1, **settings: Any) -> list[Run]:
+def repeated(repeats: int = 1, progress: bool = True, **settings: Any) -> list[Run]:
     """Return `repeats` runs with the same settings, after an uncounted warm-up."""
-    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
-        raise ValueError(f"repeats={repeats!r}: give a whole number of at least 1")
-    for_load = {name: settings[name] for name in settings if name in LOAD_FIELDS}
-    warm_up = short(for_load, WARM_UP_CONNECTIONS, WARM_UP_S)
-    with Generator() as generator:
-        run(**settings | warm_up, generator=generator, progress=False)
-        return [run(**settings, generator=generator) for _ in range(repeats)]
+    found = interleaved([Point({}, settings)], repeats, progress=progress)
+    return [measured.run for measured in found]
 
 
 def summary(runs: list[Run]) -> dict[str, Any]:

@@ -5,6 +5,9 @@ that does not add up raises instead:
 
     accepts                     per worker: connections it owned
     accept_wakeups_per_accept   plans that hold: wake-ups until all were, per accept
+    accept_turns_per_accept, accept_would_block_per_accept, accept_cpu_us_per_accept
+                                the same for turns, would-blocks and the workers' CPU
+                                time: what accepting alone costs
     wakeups_per_accept          wake-ups of all workers over the run, per accept
     turns_per_accept            the same for returns of the wait call
     would_block_per_accept      the same for accepts that found an empty queue
@@ -45,6 +48,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ORDER_LENGTH = 100
+ACCEPT_FIGURES = (
+    "accept_wakeups_per_accept",
+    "accept_turns_per_accept",
+    "accept_would_block_per_accept",
+    "accept_cpu_us_per_accept",
+)
 DIGITS = string.digits + string.ascii_lowercase + string.ascii_uppercase
 
 
@@ -57,14 +66,14 @@ def run_figures(
     """Return the figures of a run whose two sides agree, JSON-safe.
 
     rows: final counter rows. held: those of the moment when all connections were
-    held open, plan `touch` only. accepts: the accept log, in the order of time.
+    held open, None for plans that do not hold. accepts: the accept log, by time.
     """
     total = counters.total(rows)
     owners = (rows["accepted"] + rows["received"] - rows["given"]).tolist()
     cpu_us = total["cpu_ns"] / 1000
     return {
         "accepts": owners,
-        "accept_wakeups_per_accept": _held_wakeups(held),
+        **_accept_figures(held),
         "wakeups_per_accept": _ratio(total["wakeups"], total["accepted"]),
         "turns_per_accept": _ratio(total["turns"], total["accepted"]),
         "would_block_per_accept": _ratio(total["would_block"], total["accepted"]),
@@ -122,10 +131,19 @@ def _statuses(load: LoadResult) -> dict[str, int]:
     return dict(zip(map(str, statuses.tolist()), counts.tolist(), strict=True))
 
 
-def _held_wakeups(held: np.ndarray | None) -> float | None:
+def _accept_figures(held: np.ndarray | None) -> dict[str, float | None]:
+    """Return what was counted until all connections were held, per accept."""
     if held is None:
-        return None
-    return _ratio(int(held["wakeups"].sum()), int(held["accepted"].sum()))
+        return dict.fromkeys(ACCEPT_FIGURES)
+    total = counters.total(held)
+    counted = (
+        total["wakeups"],
+        total["turns"],
+        total["would_block"],
+        total["cpu_ns"] / 1000,
+    )
+    ratios = (_ratio(count, total["accepted"]) for count in counted)
+    return dict(zip(ACCEPT_FIGURES, ratios, strict=True))
 
 
 def _ratio(count: float, by: int) -> float | None:

@@ -59,3 +59,14 @@ def schedule_verdict(sent: int, late: dict[str, int]) -> str:
         return "kept"
     told = [f"{late[why]} {LATE[why]}" for why in LATE if late[why] > allowed / 2]
     return f"not kept, of {sent} requests {'; '.join(told)}"
+
+
+def binomial_band(trials: int, share: float, coverage: float) -> tuple[int, int]:
+    """Return the counts between which a share's count lies by chance alone.
+
+    coverage: with this probability, such as 0.9999. Both ends belong to the band.
+    """
+    from scipy.stats import binom
+
+    low, high = binom.interval(coverage, trials, share)
+    return int(low), int(high)

@@ -9,10 +9,10 @@ of the thread.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from netlab.kernel import threads
+from netlab.watch.members import tids_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,19 +35,12 @@ def ps(target: Watched | int) -> pd.DataFrame:
     import pandas as pd
 
     pid = target if isinstance(target, int) else target.pid
-    tids = _all_of(pid) if isinstance(target, int) else [pid, *target.tids]
+    whole = isinstance(target, int)
+    tids = tids_of(pid) if whole else dict.fromkeys([pid, *target.tids])
     rows = [row for tid in tids if (row := _row(tid))]
     if not rows:
         raise ProcessLookupError(f"process {pid}: there is no such process")
     return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def _all_of(pid: int) -> list[int]:
-    """Return the numbers of a process's threads; none if it is gone."""
-    try:
-        return sorted(int(name) for name in os.listdir(f"/proc/{pid}/task"))
-    except (FileNotFoundError, ProcessLookupError):
-        return []
 
 
 def _row(tid: int) -> tuple[int, int, int, float, str] | None:

@@ -1,0 +1,189 @@
+"""No strategy wins: equal connections want one thing, unequal work another.
+
+Two shares that should be small, of two loads. The best corner is at the lower left,
+and what is good at one load is far from it at the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from netlab.show.choice_tables import (
+    FAMILIES,
+    IDEAL_SLOW_PERCENT,
+    IDEAL_TOP_PERCENT,
+    MEASURES,
+    choice_table,
+)
+from netlab.show.labels import Named, Stroke, name_points
+from netlab.show.palette import (
+    BLUE,
+    CARD,
+    FAINT,
+    GREEN,
+    HALO,
+    INK,
+    MUTED,
+    PURPLE,
+    ROLES,
+    SMALL_PT,
+    Style,
+    look,
+    new_axes,
+)
+from netlab.show.tables import rows
+
+STYLES: dict[str, Style] = {
+    "shared queue": Style(BLUE, "o", "", "-"),
+    "hash": Style(PURPLE, "D", "", "--"),
+    "handed over": Style(GREEN, "^", "", ":"),
+}
+IDEAL = (IDEAL_TOP_PERCENT, IDEAL_SLOW_PERCENT)
+EQUAL_SLOW_PERCENT = 50  # of two workers
+
+
+@look()
+def choice(
+    runs: pd.DataFrame,
+    *,
+    predicted: Mapping[str, tuple[float, float]] | None = None,
+    axes: Axes | None = None,
+) -> Axes:
+    """Draw a point per strategy: its top worker's share, and its slow worker's.
+
+    A mark at the medians of the repeats, bars over their ranges. predicted: a
+    guess of both shares in percent by strategy, drawn as a ghost.
+
+    Raises ValueError if there are no runs, or a strategy lacks one of the two.
+    """
+    table = choice_table(runs, predicted)
+    axes = axes if axes is not None else new_axes(4.8)
+    _limits(axes, table)
+    measured = table.dropna(subset="top_percent")
+    for family in FAMILIES:
+        _family(axes, family, measured.query("family == @family"))
+    points = [
+        Named(row.top_percent, row.slow_percent, row.strategy, row.family)
+        for row in rows(measured)
+    ]
+    strokes = _whiskers(measured) + _ideal(axes)
+    if predicted:
+        guesses = table.dropna(subset="predicted_top")
+        points += _ghosts(axes, guesses)
+        strokes += _joins(axes, guesses)
+    _head(axes)
+    name_points(axes, [*points, Named(*IDEAL, "the ideal", "ideal")], strokes)
+    return axes
+
+
+def _limits(axes: Axes, table: pd.DataFrame) -> None:
+    """Leave room around all points, for names too; shares end at 0 and 100."""
+    tops, slows = (table.filter(regex=name).to_numpy(float) for name in MEASURES)
+    low, high = float(np.nanmin(tops)), float(np.nanmax(tops))
+    axes.set_xlim(max(-1, min(18, low - 6)), min(104, max(62, high + 10)))
+    low, high = float(np.nanmin(slows)), float(np.nanmax(slows))
+    axes.set_ylim(max(-1, min(5, low - 6)), min(104, max(60, high + 6)))
+
+
+def _ideal(axes: Axes) -> list[Stroke]:
+    """Draw the lines of both ideals and their corner; return what they cover."""
+    style = {"color": MUTED, "linewidth": 1.2, "linestyle": ROLES["ideal"].linestyle}
+    axes.axvline(IDEAL[0], zorder=1, **style)
+    axes.axhline(IDEAL[1], zorder=1, **style)
+    axes.axhline(EQUAL_SLOW_PERCENT, zorder=0, color=FAINT, linewidth=1)
+    axes.plot(*IDEAL, marker="*", color=INK, markersize=15, zorder=2)
+    axes.plot(*IDEAL, marker="*", color=CARD, markersize=10, zorder=2)
+    (left, right), (foot, top) = axes.get_xlim(), axes.get_ylim()
+    return [
+        ((IDEAL[0], foot), (IDEAL[0], top)),
+        ((left, IDEAL[1]), (right, IDEAL[1])),
+        ((left, EQUAL_SLOW_PERCENT), (right, EQUAL_SLOW_PERCENT)),
+    ]
+
+
+def _family(axes: Axes, family: str, own: pd.DataFrame) -> None:
+    if own.empty:
+        return
+    style = STYLES[family]
+    top, slow = own["top_percent"], own["slow_percent"]
+    axes.errorbar(
+        top, slow, [slow - own["slow_low"], own["slow_high"] - slow],
+        [top - own["top_low"], own["top_high"] - top], color=style.color, fmt="none",
+        elinewidth=1.2, zorder=3,
+    )  # fmt: skip
+    axes.plot(
+        top, slow, color=style.color, marker=style.marker, markersize=7,
+        linestyle="none", markeredgecolor=INK, markeredgewidth=0.6, zorder=3.5,
+        label=family,
+    )  # fmt: skip
+
+
+def _whiskers(measured: pd.DataFrame) -> list[Stroke]:
+    strokes: list[Stroke] = []
+    for row in rows(measured):
+        top, slow = row.top_percent, row.slow_percent
+        strokes += [((row.top_low, slow), (row.top_high, slow))]
+        strokes += [((top, row.slow_low), (top, row.slow_high))]
+    return strokes
+
+
+def _ghosts(axes: Axes, guesses: pd.DataFrame) -> list[Named]:
+    """Draw the guesses, and return their names."""
+    style = ROLES["predicted"]
+    axes.plot(
+        guesses["predicted_top"], guesses["predicted_slow"], marker=style.marker,
+        markersize=9, markerfacecolor=CARD, markeredgecolor=style.color,
+        markeredgewidth=1.4, linestyle="none", zorder=3, label="your prediction",
+    )  # fmt: skip
+    return [
+        Named(
+            row.predicted_top, row.predicted_slow, f"{row.strategy}, predicted", "ghost"
+        )
+        for row in rows(guesses)
+    ]
+
+
+def _joins(axes: Axes, guesses: pd.DataFrame) -> list[Stroke]:
+    """Join the guesses with what was measured of the same strategy."""
+    style = ROLES["predicted"]
+    strokes: list[Stroke] = [
+        ((row.predicted_top, row.predicted_slow), (row.top_percent, row.slow_percent))
+        for row in rows(guesses.dropna(subset="top_percent"))
+    ]
+    for stroke in strokes:
+        axes.plot(
+            *zip(*stroke, strict=True), color=style.color, linestyle=style.linestyle,
+            linewidth=1, zorder=2,
+        )  # fmt: skip
+    return strokes
+
+
+def _head(axes: Axes) -> None:
+    axes.set_xlabel("top worker's share of an idle burst onto four workers (%)")
+    axes.set_ylabel("share of a five times slower\nworker of two (%)")
+    axes.set_title("No strategy wins: two loads, two verdicts", pad=26)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.02), ncols=4, borderpad=0,
+        handletextpad=0.2, columnspacing=1.2, borderaxespad=0, handlelength=1.4,
+    )  # fmt: skip
+    how: dict[str, Any] = {
+        "fontsize": SMALL_PT, "color": MUTED, "textcoords": "offset points",
+        "path_effects": HALO,
+    }  # fmt: skip
+    axes.annotate(
+        f"ideal {IDEAL[0]:.0f} %", (IDEAL[0], 1), (3, -2), va="top",
+        xycoords=("data", "axes fraction"), **how,
+    )  # fmt: skip
+    axes.annotate(
+        f"ideal {IDEAL[1]:.1f} %", (1, IDEAL[1]), (-2, -3), ha="right", va="top",
+        xycoords=("axes fraction", "data"), **how,
+    )  # fmt: skip
+    axes.annotate(
+        "half: as much as the fast worker", (1, EQUAL_SLOW_PERCENT),
+        (-2, 3), ha="right", va="bottom", xycoords=("axes fraction", "data"), **how,
+    )  # fmt: skip

@@ -1,0 +1,135 @@
+"""The catalogue: the named studies, and the figures that draw what they find.
+
+A row has a question, a function that answers it by runs and returns tables, and the
+plots for them by their names in `show.plots`, which this room does not know.
+`python -m netlab reproduce NAME` joins the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from netlab.study import latency
+from netlab.study.death import worker_death
+from netlab.study.found import Found
+from netlab.study.herd import herd
+from netlab.study.matrix import IDEALS, matrix
+from netlab.study.orders import CONNECTIONS, COVERAGE, WORKERS, order
+from netlab.study.sharing import burst, choice, rotate, slow_worker
+from netlab.study.stats import binomial_band
+from netlab.study.steered import steering
+from netlab.study.xrayed import xray
+
+
+def _no_options(_: Found) -> dict[str, Any]:
+    return {}
+
+
+class Drawing(NamedTuple):
+    """A plot's name, the table it draws, and its options, made from what was found."""
+
+    plot: str
+    table: str
+    options: Callable[[Found], dict[str, Any]] = _no_options
+
+
+class Study(NamedTuple):
+    """One row of the catalogue."""
+
+    name: str
+    question: str
+    run: Callable[..., Found]
+    drawings: tuple[Drawing, ...]
+
+
+def _band(_: Found) -> dict[str, Any]:
+    return {"band": binomial_band(CONNECTIONS, 1 / WORKERS, COVERAGE)}
+
+
+STUDIES = (
+    Study(
+        "herd",
+        "What does one connection cost, the more workers wait for it?",
+        herd,
+        (
+            Drawing("herd", "herd"),
+            Drawing("herd_cost", "herd"),
+            Drawing("herd_under_load", "load"),
+        ),
+    ),
+    Study(
+        "order",
+        "Who gets the next connection, and does the wait queue say so before?",
+        order,
+        (Drawing("orders", "accepts", _band),),
+    ),
+    Study(
+        "rotate",
+        "What does it change to register anew every so many accepts?",
+        rotate,
+        (Drawing("rotate", "rotate"),),
+    ),
+    Study(
+        "slow-worker",
+        "Which share does a worker get that is five times slower?",
+        slow_worker,
+        (Drawing("slow_worker", "slow_worker"),),
+    ),
+    Study(
+        "burst",
+        "Who has the connections of an idle burst?",
+        burst,
+        (Drawing("burst", "burst"),),
+    ),
+    Study(
+        "choice",
+        "Is there a strategy that wins both?",
+        choice,
+        (Drawing("choice", "choice"),),
+    ),
+    Study(
+        "latency-tail",
+        "What does a hash do to the latencies, against one queue for all?",
+        latency.latency_tail,
+        (
+            Drawing(
+                "latency_tail",
+                "latency_tail",
+                lambda _: {"published": latency.published()},
+            ),
+        ),
+    ),
+    Study(
+        "worker-death",
+        "What becomes of the clients in the queue of a worker that dies?",
+        worker_death,
+        (Drawing("worker_death", "worker_death"),),
+    ),
+    Study(
+        "steering",
+        "Does a connection follow the CPU of its packets?",
+        steering,
+        (Drawing("steering", "steering"),),
+    ),
+    Study(
+        "matrix",
+        "How does every strategy do by every measure?",
+        matrix,
+        (Drawing("matrix", "matrix", lambda _: {"ideals": IDEALS}),),
+    ),
+    Study(
+        "xray",
+        "What does the kernel do with one connection, in microseconds?",
+        xray,
+        (Drawing("xray", "xray"),),
+    ),
+)
+
+
+def find(name: str) -> Study:
+    """Return the study called `name`; raises ValueError that lists the names."""
+    for study in STUDIES:
+        if study.name == name:
+            return study
+    raise ValueError(f"study {name!r}: there are {', '.join(s.name for s in STUDIES)}")
