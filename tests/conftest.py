@@ -1,5 +1,6 @@
 """What several test modules share: ways to wait, a fresh process, a plain client."""
 
+import functools
 import os
 import socket
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from netlab.server import engines
+from netlab.server import engines, strategies
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,6 +27,19 @@ PROCESSES = {
     "compiled processes": {"workers_as": "processes", "engine": "compiled"},
 }
 KINDS = THREADS | PROCESSES
+
+
+def strategy_kinds():
+    """Every strategy on each of its engines, in threads, by name."""
+    return {
+        name_of(row.name, engine): {"strategy": row.name, "engine": engine}
+        for row in strategies.table()
+        for engine in row.engines
+    }
+
+
+def name_of(strategy, engine):
+    return strategy if engine == "python" else f"{strategy} {engine}"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -51,9 +65,16 @@ def kind_in_threads(request):
     return possible(THREADS[request.param])
 
 
+@functools.cache
+def reason_against(engine, strategy):
+    """Why they cannot be had here; None if they can."""
+    return engines.find(engine).missing() or strategies.find(strategy).missing()
+
+
 def possible(kind):
-    """The kind, if its engine can be had here."""
-    if reason := engines.find(kind.get("engine", "python")).missing():
+    """The kind, if its engine and its strategy can be had here."""
+    wanted = kind.get("engine", "python"), kind.get("strategy", "level")
+    if reason := reason_against(*wanted):
         pytest.skip(reason)
     return kind
 

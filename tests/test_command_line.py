@@ -13,7 +13,7 @@ import time
 import pytest
 
 from netlab import counters
-from netlab.__main__ import main
+from netlab.__main__ import COMMANDS, main
 from netlab.study.run import Run
 from tests.bounded import (
     BOUND_S,
@@ -38,6 +38,9 @@ RUN = {  # the keys of docs/command-line.md
     "machine": dict,
     "accepts": list,
     "accept_wakeups_per_accept": MAYBE,
+    "accept_turns_per_accept": MAYBE,
+    "accept_would_block_per_accept": MAYBE,
+    "accept_cpu_us_per_accept": MAYBE,
     "wakeups_per_accept": NUMBER,
     "turns_per_accept": NUMBER,
     "would_block_per_accept": NUMBER,
@@ -260,7 +263,7 @@ def test_serve_answers_clients_that_are_not_ours():
 
 FAULTY = """
 import sys
-from netlab.__main__ import main
+from netlab.__main__ import COMMANDS, main
 from netlab.server.worker import Worker
 turn = Worker.turn
 def faulty(self):
@@ -333,6 +336,9 @@ def test_run_of_touch_tells_the_wakeups_of_accepting():
     )
     assert fits(found, RUN)
     assert found["accept_wakeups_per_accept"] >= 0.9 * 4
+    assert found["accept_turns_per_accept"] >= 1
+    assert found["accept_would_block_per_accept"] >= 0
+    assert found["accept_cpu_us_per_accept"] > 0
     for name in ("p50_us", "p99_us", "requests_per_s", "server_cpu_us_per_request"):
         assert found[name] is None
 
@@ -470,7 +476,7 @@ def test_doctor_tells_every_fact():
 
 def test_help_is_for_every_command():
     text = netlab("--help").stdout
-    for command in ("serve", "load", "ps", "doctor", "strategies", "run"):
+    for command in COMMANDS:
         assert command in text
 
 
@@ -566,3 +572,83 @@ def test_reader_that_has_seen_enough_is_no_error():
     )
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
+
+
+# -- watch ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def watched():
+    with serving("--workers", "2") as (_, said):
+        yield said
+
+
+def test_watch_shows_intervals_and_then_what_was_counted(watched):
+    ended = netlab("watch", watched["pid"], "--seconds", "0.3", "--interval", "0.1")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    listeners, *rates, threads = ended.stdout.strip().split("\n\n")
+    assert watched["addresses"] in listeners
+    assert 1 <= len(rates) <= 4
+    for table in rates:
+        assert table.split("\n")[0].split() == [
+            *("pid", "tid", "psr", "pcpu"),
+            *("wakeups_per_s", "preemptions_per_s", "comm"),
+        ]
+        assert "netlab-w1" in table
+    assert {"netlab-w0", "netlab-w1"} <= set(threads.split())
+
+
+def test_watch_as_json(watched):
+    found = as_json("watch", watched["pid"], "--seconds", "0.2", "--json")
+    assert list(found) == ["pid", "listeners", "threads", "trace"]
+    assert found["pid"] == int(watched["pid"])
+    (listener,) = found["listeners"]
+    assert listener["address"] == watched["addresses"]
+    assert listener["pids"] == [found["pid"]]
+    names = [row["comm"] for row in found["threads"]]
+    assert names[-2:] == ["netlab-w0", "netlab-w1"]
+    assert found["trace"] is None
+
+
+def test_watch_with_its_trace(watched):
+    ended = netlab("watch", watched["pid"], "--seconds", "0.2", "--json", "--trace")
+    if ended.returncode == 2:
+        pytest.skip(ended.stderr)
+    found = json.loads(ended.stdout)
+    assert [row["tid"] for row in found["trace"]] == [
+        row["tid"] for row in found["threads"]
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_watch_ends_when_told(watched, number):
+    command = [*COMMAND, "watch", watched["pid"], "--interval", "0.1"]
+    with subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, **PIPES) as process:
+        while "pcpu" not in process.stdout.readline():
+            pass
+        process.send_signal(number)
+        out, err = process.communicate(timeout=BOUND_S)
+    assert (process.returncode, err) == (0, "")
+    assert "ended" in out
+
+
+def test_watch_ends_with_the_process():
+    with serving("--workers", "1", "--seconds", "1") as (_, said):
+        ended = netlab("watch", said["pid"], "--interval", "0.1")
+    assert ended.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("0",), "pid=0: give a number from 1"),
+        (("4194304",), "process 4194304: there is no such process"),
+        (("1", "--interval", "0", "--seconds", "1"), "interval_s=0.0: give a finite"),
+        (("1", "--seconds", "nan"), "seconds=nan: give a finite"),
+    ],
+    ids=lambda found: str(found)[:20],
+)
+def test_watch_refuses(arguments, said):
+    ended = netlab("watch", *arguments)
+    assert ended.returncode == 2
+    assert said in ended.stderr

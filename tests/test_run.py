@@ -35,6 +35,9 @@ pytestmark = linux
 FIGURES = {
     "accepts": list,
     "accept_wakeups_per_accept": type(None),
+    "accept_turns_per_accept": type(None),
+    "accept_would_block_per_accept": type(None),
+    "accept_cpu_us_per_accept": type(None),
     "wakeups_per_accept": float,
     "turns_per_accept": float,
     "would_block_per_accept": float,

@@ -20,7 +20,7 @@ def reproduce(settings: dict[str, Any]) -> int:
     from netlab.study.catalogue import STUDIES, find
 
     as_json, out = settings.pop("json"), settings.pop("out", None)
-    studies = [find(name) for name in settings.pop("names")]
+    studies = [find(name) for name in settings.pop("names", [])]
     if not studies:
         for study in STUDIES:
             print(f"{study.name:<14}{study.question}")

@@ -58,8 +58,11 @@ def strategies(settings: dict[str, Any]) -> int:
 
 def _tell_all(words: dict[str, Any]) -> None:
     print(f"{words.pop('name')}: {words.pop('summary')}")
-    lists = {name: value for name, value in words.items() if isinstance(value, tuple)}
-    show(words | {name: "; ".join(value) for name, value in lists.items()}, False)
+    traps = words.pop("traps", [])
+    lists = {name: value for name, value in words.items() if isinstance(value, list)}
+    show(words | {name: ", ".join(value) for name, value in lists.items()}, False)
+    for trap in traps:
+        print(textwrap.fill(f"trap: {trap}", 76, initial_indent="  "))
 
 
 def _table(rows: list[Strategy]) -> str:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -33,6 +32,7 @@ from netlab.load.plans import (
     REQUEST,
     LoadSettings,
 )
+from netlab.load.progress import bar
 from netlab.load.result import LoadError, LoadResult, require_complete
 from netlab.records import Log, passable_memory
 
@@ -42,7 +42,6 @@ CONNECTIONS_PER_SOURCE = 12_000
 PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 PORTS = (32_768, 60_999)  # Linux's default, where the machine does not say
 GRACE_S = 10.0  # how long after its own time limit a load may still report
-BAR_LOCK = threading.RLock()
 
 
 class Listening(Protocol):
@@ -202,18 +201,11 @@ class _Logs:
 @contextlib.contextmanager
 def _bar(logs: _Logs, shown: bool) -> Iterator[Callable[[], object]]:
     """Show a progress bar of the rows written; yields what moves it."""
-    from tqdm.auto import tqdm
-
-    class Bar(tqdm):
-        monitor_interval = 0  # else tqdm leaves a thread behind
-
-    Bar.set_lock(BAR_LOCK)  # else it makes one for processes, and a process for it
     settings, (connections, requests) = logs.settings, logs.settings.rows()
     log, unit = (logs.requests, "requests") if requests else (logs.connections, "conns")
     total = None if settings.ends_by_time else (requests or connections)
-    hidden = None if shown else True
-    with Bar(total=total, unit=unit, disable=hidden, leave=False, delay=0.5) as bar:
-        yield lambda: bar.update(len(log) - bar.n)
+    with bar(total, unit, shown) as told:
+        yield lambda: told.update(len(log) - told.n)
 
 
 def _addresses(target: Target, allow_remote: bool) -> list[Address]:

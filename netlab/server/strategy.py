@@ -16,8 +16,10 @@ wait queue, and the kernel wakes exclusive entries from its head, one a connecti
     to the tail    it is made anew at each wait       each in turn (round robin)
     stays          it stays where it is               the first registered, always
     to the head    it goes back to the head           the last that went to sleep
+    head, twice    so does it, but two are woken      the two that slept last, in turn
     all wake       it is not exclusive                who wins the race
     hash           nobody waits: a hash chooses       chance, equal in the long run
+    steered        nobody waits: the CPU chooses      the worker of the packets' CPU
     one acceptor   only one worker waits              whom the acceptor chooses
     a lock         its holder waits, the others not   the holder, who gets it again
 """
@@ -33,11 +35,13 @@ from netlab.server import listeners, placement
 from netlab.server.loops import Watching
 
 QUEUES = {
-    "to the tail": "round robin",
+    "to the tail": "the one that waits longest (round robin)",
     "stays": "the first registered",
     "to the head": "the last to fall asleep",
+    "head, twice": "the last two to fall asleep, in turn",
     "all wake": "the race's winner",
     "hash": "the hash's choice",
+    "steered": "the worker of its packets' CPU",
     "one acceptor": "the acceptor's choice",
     "a lock": "the holder of the lock",
 }
@@ -75,7 +79,11 @@ class Strategy(NamedTuple):
 
     def described(self) -> dict[str, Any]:
         """Return the row's words, without its functions, JSON-safe."""
-        words = {name: value for name, value in self._asdict().items() if value != ()}
+        words = {
+            name: list(value) if type(value) is tuple else value
+            for name, value in self._asdict().items()
+            if value != ()
+        }
         for function in ("open", "place"):
             words[function] = words[function].__name__.replace("_", " ")
         del words["around"]

@@ -62,7 +62,7 @@ STUDIES = (
         "order",
         "Who gets the next connection, and does the wait queue say so before?",
         order,
-        (Drawing("orders", "accepts", _band),),
+        (Drawing("orders", "orders", _band),),
     ),
     Study(
         "rotate",

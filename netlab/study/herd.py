@@ -7,7 +7,8 @@ the first shows the herd: most of the woken workers find the queue empty while t
 still inside the kernel, and sleep again.
 
 A second table has the same against load: connections come at their own rate, each asks
-once and closes. A worker that is busy does not sleep, so it cannot be woken.
+once for some work and closes. A worker that is busy does not sleep, so it cannot be
+woken: near the capacity of the CPUs the herd shrinks.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
 STRATEGIES = ("level", "exclusive")
 ENGINES = ("compiled", "python")
-RATES_PER_S = (250, 1000, 4000, 16000)
-LOADED_WORKERS = 8
+RATES_PER_S = (250, 500, 1000, 2000, 4000)
+LOADED_WORKERS, SPIN_US = 8, 400  # 5,000 a second are two CPUs' work
 PAUSE_MS = 5.0  # 64 interpreted workers need 3 ms until all of them sleep again
 
 
@@ -72,6 +73,7 @@ def _loaded_point(strategy: str, engine: str, rate_per_s: int) -> Point:
         "arrivals": "poisson",
         "duration_s": 1.0,
         "requests": 1,
+        "path": f"/spin/{SPIN_US}",
     }
     settings = labels | load | {"sample_rate_per_s": None}
     return Point(labels | {"rate_per_s": rate_per_s}, settings)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from netlab.load.generator import Generator
 from netlab.load.plans import short
+from netlab.load.progress import bar
 from netlab.study.experiment import LOAD_FIELDS, run
 from netlab.study.run import Run
 
@@ -50,10 +51,13 @@ def interleaved(
         raise ValueError(f"repeats={repeats!r}: give a whole number of at least 1")
     order = in_blocks(points, repeats, seed)
     alone = len(order) == 1  # then the load's own bar tells more
-    with Generator() as generator, _bar(len(order), progress and not alone) as bar:
+    with (
+        Generator() as generator,
+        bar(len(order), "runs", progress and not alone) as told,
+    ):
         warm_up(points[0].settings, generator)
         for repeat, point in order:
-            bar.set_postfix_str(" ".join(map(str, point.labels.values())))
+            told.set_postfix_str(" ".join(map(str, point.labels.values())))
             drawn = {"place_seed": seed + repeat}
             done = run(
                 **drawn | point.settings,
@@ -61,7 +65,7 @@ def interleaved(
                 progress=progress and alone,
             )
             yield Measured(point.labels | {"repeat": repeat}, done)
-            bar.update()
+            told.update()
 
 
 def in_blocks(
@@ -82,10 +86,3 @@ def warm_up(settings: dict[str, Any], generator: Generator) -> None:
     for_load = {name: settings[name] for name in settings if name in LOAD_FIELDS}
     shorter = short(for_load, WARM_UP_CONNECTIONS, WARM_UP_S)
     run(**settings | shorter, generator=generator, progress=False)
-
-
-def _bar(total: int, shown: bool) -> Any:
-    """Return a progress bar with the time that is left."""
-    from tqdm.auto import tqdm
-
-    return tqdm(total=total, unit="runs", disable=not shown, leave=False)

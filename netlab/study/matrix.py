@@ -23,7 +23,6 @@ from netlab.study.found import Found
 from netlab.study.interleave import Measured, Point, interleaved
 from netlab.study.orders import (
     CHOSEN,
-    PAUSE_MS,
     REGISTERED,
     class_of,
     one_at_a_time,
@@ -91,7 +90,7 @@ def _points(row: Strategy) -> list[Point]:
     common = {"strategy": row.name, "engine": row.engines[-1]}
     orders = {"rule": row.queue, "registered": ", ".join(map(str, REGISTERED[0]))}
     quiet = {"workers": 4, "sample_rate_per_s": None}
-    touch = quiet | {"connections": TOUCHED} | one_at_a_time(row, PAUSE_MS)
+    touch = quiet | {"incoming_cpu": True} | one_at_a_time(row, TOUCHED)
     closed = quiet | {"connections": CLOSED, "at_once": AT_ONCE}
     return [
         Point(

@@ -8,8 +8,10 @@ is a prediction that each accept keeps or breaks:
                    accepts, the same one k times
     stays          the first registered
     to the head    the last winner again
+    head, twice    the winner before the last
     a lock         the last winner again
     one acceptor   worker 0 accepts
+    steered        the worker on the CPU that the kernel names for its packets
     hash           none: the counts must lie in the binomial band
     all wake       none: a race has no order, and shows none of the others'
 
@@ -32,14 +34,24 @@ from netlab.study.stats import binomial_band
 if TYPE_CHECKING:
     import pandas as pd
 
-    from netlab.server.strategies import Strategy
+    from netlab.server.strategy import Strategy
+    from netlab.study.run import Run
 
 WORKERS = 4
 CONNECTIONS = 400
 PAUSE_MS = 3.0
+BLOCKING_PAUSE_MS = 5.0  # two more turns of the GIL: an answer, and the client's end
 REGISTERED = ((0, 1, 2, 3), (2, 0, 3, 1))
 KEPT_PERCENT = 95.0
 COVERAGE = 0.9999
+# The strategies of the figure "one rule, five orders", and how they were registered.
+DRAWN = {
+    "blocking": "0, 1, 2, 3",
+    "exclusive": "2, 0, 3, 1",
+    "one-epoll-edge": "0, 1, 2, 3",
+    "level": "0, 1, 2, 3",
+    "reuseport": "0, 1, 2, 3",
+}
 CHOSEN = {"exclusive-rotate": {"rotate_every": 1}}
 
 
@@ -62,15 +74,23 @@ def order(
     for measured in interleaved(points, repeats, seed, progress):
         accepts.append(winners(measured))
         classes.append(class_of(measured))
+    table = pd.concat(accepts, ignore_index=True)
+    drawn = (_is_drawn(table, *chosen) for chosen in DRAWN.items())
     return Found(
         "order",
         {
-            "accepts": pd.concat(accepts, ignore_index=True),
+            "orders": pd.concat([table.loc[rows] for rows in drawn], ignore_index=True),
             "classes": pd.DataFrame(classes),
+            "accepts": table,
         },
         {"repeats": repeats, "seed": seed, "connections": connections},
         notes,
     )
+
+
+def _is_drawn(accepts: pd.DataFrame, strategy: str, registered: str) -> Any:
+    named = accepts["strategy"].eq(strategy)
+    return named & accepts["registered"].eq(registered) & accepts["repeat"].eq(0)
 
 
 def possible(
@@ -98,23 +118,30 @@ def _point(row: Strategy, registered: tuple[int, ...], connections: int) -> Poin
         "engine": row.engines[-1],
         "workers": len(registered),
         "register_order": registered,
-        "connections": connections,
+        "incoming_cpu": True,
         "sample_rate_per_s": None,
-        **one_at_a_time(row, PAUSE_MS),
+        **one_at_a_time(row, connections),
         **CHOSEN.get(row.name, {}),
     }
     return Point(labels, settings)
 
 
-def one_at_a_time(row: Strategy, pause_ms: float) -> dict[str, Any]:
-    """Return the load that opens one connection at a time.
+def one_at_a_time(row: Strategy, connections: int) -> dict[str, Any]:
+    """Return the load that opens so many connections, one at a time.
 
     A worker that sleeps in accept is taken by a client that says nothing, so there
     each client asks, is answered and closes before the next.
     """
-    if row.how.loop == "accept":
-        return {"plan": "closed", "at_once": 1, "requests": 1}
-    return {"plan": "touch", "pause_ms": pause_ms}
+    if row.how.loop != "accept":
+        return {"plan": "touch", "connections": connections, "pause_ms": PAUSE_MS}
+    rate = 1000 / BLOCKING_PAUSE_MS
+    return {
+        "plan": "open",
+        "rate_per_s": rate,
+        "duration_s": connections / rate,
+        "requests": 1,
+        "at_once": 1,
+    }
 
 
 def winners(measured: Measured) -> pd.DataFrame:
@@ -141,6 +168,8 @@ def class_of(measured: Measured) -> dict[str, Any]:
     won = accepts[column].tolist()
     every = measured.run.settings["actual"]["server"]["rotate_every"]
     kept = kept_percent(labels["rule"], won, registered, every)
+    if labels["rule"] == "steered":
+        kept = steered_percent(measured.run)
     shares = np.bincount(accepts["owner"], minlength=len(registered)).tolist()
     return labels | {
         "shares": "/".join(map(str, shares)),
@@ -148,6 +177,14 @@ def class_of(measured: Measured) -> dict[str, Any]:
         "seen": looks_like(accepts["owner"].tolist(), registered),
         "as_expected": as_expected(labels["rule"], kept, won, registered),
     }
+
+
+def steered_percent(run: Run) -> float:
+    """Return how many connections, in percent, came to the CPU of their packets."""
+    cpus = run.settings["actual"]["server"]["cpus"]
+    owners, packets = run.accepts["owner"], run.accepts["incoming_cpu"]
+    met = [cpus[owner] == cpu for owner, cpu in zip(owners, packets, strict=True)]
+    return round(100 * sum(met) / max(len(met), 1), 2)
 
 
 def looks_like(won: list[int], registered: list[int]) -> str:
@@ -205,6 +242,10 @@ def _tail(winners: list[int], registered: list[int], every: int) -> list[int | N
     return predicted
 
 
+def _last_but_one(winners: list[int], _: list[int], __: int) -> list[int | None]:
+    return [None, None, *winners[:-2]]
+
+
 def _first(winners: list[int], registered: list[int], _: int) -> list[int | None]:
     return [registered[0]] * len(winners)
 
@@ -222,6 +263,7 @@ PREDICTORS: dict[str, Predictor] = {
     "to the tail": _tail,
     "stays": _first,
     "to the head": _last,
+    "head, twice": _last_but_one,
     "a lock": _last,
     "one acceptor": _acceptor,
 }
