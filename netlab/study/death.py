@@ -34,6 +34,7 @@ from netlab.server.server import Server
 from netlab.study.found import Found
 from netlab.study.interleave import Point, in_blocks
 from netlab.study.orders import possible
+from netlab.study.progress import bar
 
 if TYPE_CHECKING:
     pass
@@ -46,7 +47,8 @@ BUSY_S, ANSWER_S = 5.0, 20.0
 OWN_DESCRIPTORS = 256
 ASK = b"GET / HTTP/1.1\r\nHost: netlab\r\n\r\n"
 SPIN = b"GET /spin/%d HTTP/1.1\r\nHost: netlab\r\n\r\n" % SPIN_US
-ANSWERED, RESET, NEITHER = "answered", "reset", "neither"
+RESET, ANSWERED, NEITHER = "reset", "answered", "neither"
+TOLD = (RESET, ANSWERED)  # the rest is neither
 
 
 def worker_death(
@@ -63,7 +65,6 @@ def worker_death(
     Raises RuntimeError if the clients did not all come while the workers were busy.
     """
     import pandas as pd
-    from tqdm.auto import tqdm
 
     whole_number("clients", clients, 1, CLIENTS_LIMIT)
     whole_number("repeats", repeats, 1, 1000)
@@ -73,10 +74,12 @@ def worker_death(
     ]
     order = in_blocks(points, repeats, seed)
     found = []
-    for repeat, point in tqdm(order, unit="runs", disable=not progress, leave=False):
-        fates = _fates(point.settings["strategy"], clients)
-        counts = {"clients": clients, RESET: fates[RESET], ANSWERED: fates[ANSWERED]}
-        found.append(point.labels | {"repeat": repeat} | counts)
+    with bar(len(order), progress) as shown:
+        for repeat, point in order:
+            fates = _fates(point.settings["strategy"], clients)
+            counts = {"clients": clients} | {name: fates[name] for name in TOLD}
+            found.append(point.labels | {"repeat": repeat} | counts)
+            shown.update()
     table = pd.DataFrame(found).sort_values(["migrate", "repeat"], ignore_index=True)
     settings = {"repeats": repeats, "seed": seed, "clients": clients}
     return Found("worker-death", {"worker_death": table}, settings, notes)

@@ -28,6 +28,7 @@ from netlab.study.experiment import run
 from netlab.study.found import Found
 from netlab.study.interleave import Measured, Point, in_blocks, warm_up
 from netlab.study.orders import possible
+from netlab.study.progress import bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,17 +77,14 @@ def _bound(
     points: Sequence[Point], repeats: int, seed: int, progress: bool
 ) -> Iterator[Measured]:
     """Run all points in shuffled order, the load's process on the client's CPU."""
-    from tqdm.auto import tqdm
-
     order = in_blocks(points, repeats, seed)
-    with Generator() as generator:
+    with Generator() as generator, bar(len(order), progress) as shown:
         warm_up(points[0].settings, generator)
-        for repeat, point in tqdm(
-            order, unit="runs", disable=not progress, leave=False
-        ):
+        for repeat, point in order:
             _bind(generator, point.labels["client_cpu"])
             done = run(**point.settings, generator=generator, progress=False)
             yield Measured(point.labels | {"repeat": repeat}, done)
+            shown.update()
 
 
 def _bind(generator: Generator, cpu: int) -> None:

@@ -33,6 +33,7 @@ import netlab
 from netlab.checks import whole_number
 from netlab.server.server import Server
 from netlab.study.found import Found
+from netlab.study.progress import bar
 from netlab.watch import trace, trace_tables
 from netlab.watch.trace_events import ACCEPT, ASLEEP, EAGAIN, RUNNING
 from netlab.watch.trace_tables import COUNTS, MARGIN, NOWHERE
@@ -84,13 +85,12 @@ def xray(
     a strategy is complete.
     """
     import pandas as pd
-    from tqdm.auto import tqdm
 
     whole_number("repeats", repeats, 1, 1000)
     reason = trace.available()
     look, total = _traced if reason is None else _logged, repeats * len(TABLES)
-    with tqdm(total=total, unit="conns", disable=not progress, leave=False) as bar:
-        shots = {name: look(name, workers, repeats, bar.update) for name in TABLES}
+    with bar(total, progress, "conns") as shown:
+        shots = {name: look(name, workers, repeats, shown.update) for name in TABLES}
     every = chain.from_iterable(shots.values())
     tables = {TABLES[name]: clearest(found).figure for name, found in shots.items()}
     tables["traces"] = pd.DataFrame([shot.row for shot in every])
