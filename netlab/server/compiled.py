@@ -39,6 +39,7 @@ from netlab.server import (
     connection,
     logs,
 )
+from netlab.server.acceptor import REST_S
 from netlab.server.compiled_accept import (
     CHANGE,
     ONESHOT,
@@ -67,7 +68,6 @@ from netlab.server.compiled_state import (
     turn_log_head_of,
 )
 from netlab.server.loops import EVENTS_PER_TURN
-from netlab.server.worker import REST_S
 
 REST_MS = int(REST_S * 1e3)
 EINTR = errors.EINTR

@@ -24,6 +24,7 @@ from netlab.kernel import libc, native
 from netlab.kernel.callback import call_at
 from netlab.kernel.libc import SOCK_CLOEXEC, SOCK_NONBLOCK
 from netlab.server import compiled_connection, loops
+from netlab.server.acceptor import EXHAUSTED, REST_S
 from netlab.server.compiled_state import (
     EVENT_BYTES,
     LAST,
@@ -48,7 +49,6 @@ from netlab.server.compiled_state import (
     placed_of,
     scratch_of,
 )
-from netlab.server.worker import EXHAUSTED, REST_S
 
 READ, WRITE = native.int64(loops.READ), native.int64(loops.WRITE)
 ONESHOT = native.int64(loops.ONESHOT)

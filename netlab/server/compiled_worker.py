@@ -21,12 +21,12 @@ from netlab.kernel import libc, native
 from netlab.kernel.libc import current_cpu
 from netlab.kernel.threads import own_usage
 from netlab.server import compiled
+from netlab.server.acceptor import NO_SUCH_WORKER
 from netlab.server.compiled_arrays import Arrays, Common, listeners_of
 from netlab.server.compiled_state import LISTENER, MISPLACED, NOBODYS
 from netlab.server.loops import READ, EpollLoop
 from netlab.server.shared import Shared, Sizes
 from netlab.server.shared_loops import OneEpollLoop, Pool
-from netlab.server.worker import NO_SUCH_WORKER
 
 if TYPE_CHECKING:
     from netlab.server.outfit import Outfit

@@ -187,7 +187,7 @@ class SelectLoop:
         if descriptor >= SELECT_LIMIT:
             raise ValueError(
                 f"select cannot watch descriptor {descriptor}: its sets end at "
-                f"{SELECT_LIMIT - 1}; use strategy='level', which waits with epoll"
+                f"{SELECT_LIMIT - 1}; use loop='epoll', or a strategy with epoll"
             )
         self.change(descriptor, events)
 

@@ -84,8 +84,8 @@ class Strategy(NamedTuple):
             for name, value in self._asdict().items()
             if value != ()
         }
-        for function in ("open", "place"):
-            words[function] = words[function].__name__.replace("_", " ")
+        for name, function in (("open", self.open), ("place", self.place)):
+            words[name] = getattr(function, "__name__", "").replace("_", " ")
         del words["around"]
         missing = self.missing()
         found = {"order": self.order, "available": missing is None, "missing": missing}

@@ -17,70 +17,44 @@ so that whoever is awake may take the next. The worker looks at `stopping` befor
 each client, so that it is never further from its end than one client's share of a
 turn.
 
-Other strategies differ in the row alone. How a worker waits, and whether it accepts
-until the queue is empty, is the row's `how`. Its `place` may give a connection to
-another worker: the giver adds the socket to the other's loop, which is safe from any
-thread, and the owner hears of it when the first bytes arrive. Where all workers wait
-in one loop, a client that is waited for is nobody's: its worker gives it back to all,
-and whoever is woken receives it.
+Where all workers wait in one loop, a client that is waited for is nobody's: its worker
+gives it back to all, and whoever is woken receives it.
 
-Not in this file: what a client's bytes mean, and what is not finished with one
-client (`connection`).
+Not in this file: new connections, and how the strategies differ (`acceptor`); what a
+client's bytes mean, and what is not finished with one client (`connection`).
 """
 
 from __future__ import annotations
 
-import errno
-import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from netlab.counters import State, Tally
+from netlab.counters import State
 from netlab.kernel.libc import current_cpu
-from netlab.kernel.steering import incoming_cpu
 from netlab.kernel.threads import own_usage
 from netlab.protocol import Request, Route, answer
-from netlab.server.connection import CLOSED, MORE, WRITING, Connection, Stage
+from netlab.server.acceptor import REST_S, Acceptor
+from netlab.server.connection import CLOSED, MORE, WRITING, Stage
 from netlab.server.loops import ONESHOT, READ, WRITE, Ready
-from netlab.server.placement import keep, open_connections
 
 if TYPE_CHECKING:
-    from netlab.server.listeners import Listener
     from netlab.server.loops import Loop
     from netlab.server.outfit import Outfit
 
-REST_S = 0.1  # how long a worker that is out of descriptors leaves the queue alone
 SPIN = Route.SPIN  # a plain name, for the reason given in `protocol`
-EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-NO_SUCH_WORKER = "place returned {}: return a worker's number, 0 to {}"
 
 
-class Worker:
-    """A loop, the listeners that it watches, and its own connections."""
+class Worker(Acceptor):
+    """An acceptor, its loop's turns, and the connections that it owns."""
 
     def __init__(self, number: int, outfit: Outfit, loop: Loop) -> None:
-        self.number = number
-        self.how = outfit.how
-        self.place = outfit.strategy.place
+        super().__init__(number, outfit, loop)
         self.slowness = outfit.slowness(number)
-        self.notes_incoming_cpu = outfit.incoming_cpu
-        self.loop = loop
-        self.listeners = {one.fileno(): one for one in outfit.watched[number]}
-        self.listener_numbers = outfit.listener_numbers()
-        shared = outfit.shared
-        self.tally = Tally(shared.rows, number)
-        self.log, self.turn_log = shared.logs[number], shared.turn_logs[number]
-        self.rows, self.placed = shared.rows.array, shared.placed
-        self.memory = shared.memories[number]
-        self.peers: list[Worker] = [self]  # all workers of the server, by number
-        self.connections: dict[int, Connection] = {}
-        self.arrivals = loop.arrivals  # added by another worker, not yet heard of
+        self.turn_log = outfit.shared.turn_logs[number]
         self.unfinished: set[int] = set()  # its connections in stage MORE
-        self.rests_until: float | None = None  # time.monotonic(), while it rests
-        self.stopping = shared.stopping.data  # one word: 0, or 1 to stop
         self.fault: Exception | None = None  # the first that ended a connection
-        loop.add(shared.stop, READ)
+        loop.add(outfit.shared.stop, READ)
         self.watch_listeners()
 
     def __repr__(self) -> str:
@@ -157,127 +131,6 @@ class Worker:
             return 0
         return None if self.rests_until is None else REST_S
 
-    # -- new connections --------------------------------------------------------
-
-    def accept(self, listener: Listener) -> None:
-        """Take one connection, or all there are, by the strategy's rule."""
-        if self.rests_until is not None:
-            return
-        found = self.accept_one(listener)
-        while found and self.how.drain and not self.stopping[0]:
-            found = self.accept_one(listener)
-        if self.rests_until is not None:
-            return
-        if self.how.events & ONESHOT:
-            self.loop.arm(listener)
-
-    def accept_one(self, listener: Listener) -> bool:
-        """Take one connection from the queue, if another worker has not."""
-        try:
-            client, peer = self.loop.accept(listener)
-        except BlockingIOError:
-            self.tally.would_block += 1
-        except OSError as error:
-            self.tally.accept_errors += 1
-            if error.errno in EXHAUSTED:
-                self.rest()
-        else:
-            self.tally.accepted += 1
-            client.setblocking(False)
-            self.hand_on(client, listener, peer)
-            self.rotate(listener)
-            return True
-        return False
-
-    def hand_on(self, client: socket.socket, listener: Listener, peer: Any) -> None:
-        """Find a new connection its owner, and note both."""
-        owner = self.choose_owner()
-        self.log.append(
-            time.monotonic_ns(),
-            self.number,
-            owner.number,
-            self.tally.cpu,
-            incoming_cpu(client) if self.notes_incoming_cpu else -1,
-            self.listener_numbers[listener.fileno()],
-            peer[1],
-        )
-        if owner is self and not self.loop.shares_clients:
-            self.adopt(client)
-        else:
-            self.give(client, owner)
-
-    def choose_owner(self) -> Worker:
-        """Return the worker that shall own a new connection, by the rule."""
-        if self.place is keep:
-            return self
-        open_now = open_connections(self.placed, self.rows["closed"])
-        number = int(self.place(self.number, open_now, self.memory))
-        if not 0 <= number < len(self.peers):
-            raise ValueError(NO_SUCH_WORKER.format(number, len(self.peers) - 1))
-        self.placed[self.number, number] += 1
-        return self.peers[number]
-
-    def rotate(self, listener: Listener) -> None:
-        """Stand last in the listener's wait queue again, every so many accepts."""
-        every = self.how.rotate_every
-        if every and self.tally.accepted % every == 0:
-            self.loop.unwatch(listener)
-            self.loop.watch(listener)
-
-    def adopt(self, client: socket.socket) -> None:
-        """Own a connection from now on: watch it in this worker's loop."""
-        fd = client.fileno()
-        self.connections[fd] = Connection(client, self)
-        try:
-            self.loop.add(fd, READ)
-        except (OSError, ValueError):  # no memory, or beyond select's sets
-            self.tally.accept_errors += 1
-            self.close(fd)
-
-    def give(self, client: socket.socket, owner: Worker) -> None:
-        """Let another worker own a connection: its loop watches it from now on."""
-        self.tally.given += 1
-        fd = client.fileno()
-        owner.arrivals[fd] = Connection(client, owner)
-        events = READ | ONESHOT if self.loop.shares_clients else READ
-        try:
-            owner.loop.add(fd, events)
-        except (OSError, ValueError):  # no memory; it hangs up at the stop
-            self.tally.accept_errors += 1
-
-    def give_back(self, fd: int) -> None:
-        """Let whoever is woken for it own a connection next."""
-        self.tally.given += 1
-        connection = self.arrivals[fd] = self.connections.pop(fd)
-        self.unfinished.discard(fd)
-        events = WRITE if connection.stage is WRITING else READ
-        self.loop.change(fd, events | ONESHOT)
-
-    def welcome(self, fd: int) -> None:
-        """Own a connection that another worker gave, now that it has bytes."""
-        self.tally.received += 1
-        connection = self.connections[fd] = self.arrivals.pop(fd)
-        connection.owner = self
-        self.serve(fd)
-
-    def rest(self) -> None:
-        """Leave the listeners alone until there may be descriptors again.
-
-        Without one, `accept` fails but the listener stays ready: the loop would
-        spin at full speed for nothing. A rest ends after REST_S, or when this
-        worker closes a connection.
-        """
-        self.tally.rests += 1
-        self.rests_until = time.monotonic() + REST_S
-        for listener in self.listeners.values():
-            self.loop.unwatch(listener)
-
-    def watch_listeners(self) -> None:
-        """Watch for new connections, by the strategy's rule."""
-        self.rests_until = None
-        for listener in self.listeners.values():
-            self.loop.watch(listener)
-
     # -- clients ------------------------------------------------------------------
 
     def serve(self, fd: int) -> None:
@@ -295,19 +148,34 @@ class Worker:
             after = CLOSED
         if after is CLOSED:
             self.close(fd)
-        elif self.loop.shares_clients and after is not MORE:
+        elif self.shares_clients and after is not MORE:
             self.give_back(fd)
         elif after is not before:
             self.follow(fd, before, after)
 
     def follow(self, fd: int, before: Stage, after: Stage) -> None:
         """Watch a connection for what its new stage waits for."""
-        if WRITING in (before, after) and not self.loop.shares_clients:
+        if WRITING in (before, after) and not self.shares_clients:
             self.loop.change(fd, WRITE if after is WRITING else READ)
         if after is MORE:
             self.unfinished.add(fd)
         else:
             self.unfinished.discard(fd)
+
+    def give_back(self, fd: int) -> None:
+        """Let whoever is woken for it own a connection next."""
+        self.tally.given += 1
+        connection = self.arrivals[fd] = self.connections.pop(fd)
+        self.unfinished.discard(fd)
+        events = WRITE if connection.stage is WRITING else READ
+        self.loop.change(fd, events | ONESHOT)
+
+    def welcome(self, fd: int) -> None:
+        """Own a connection that another worker gave, now that it has bytes."""
+        self.tally.received += 1
+        connection = self.connections[fd] = self.arrivals.pop(fd)
+        connection.owner = self
+        self.serve(fd)
 
     def perform(self, request: Request) -> tuple[bytes, int]:
         """Do what was asked; return the answer and the filler bytes it owes."""

@@ -180,7 +180,7 @@ def _head(axes: Axes) -> None:
         xycoords=("data", "axes fraction"), **how,
     )  # fmt: skip
     axes.annotate(
-        f"ideal {IDEAL[1]:.1f} %", (1, IDEAL[1]), (-2, -3), ha="right", va="top",
+        f"ideal\n{IDEAL[1]:.1f} %", (1, IDEAL[1]), (4, 0), ha="left", va="center",
         xycoords=("axes fraction", "data"), **how,
     )  # fmt: skip
     axes.annotate(

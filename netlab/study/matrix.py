@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from netlab.server.strategy import Strategy
 
 TOUCHED, CLOSED, AT_ONCE, SPIN_US = 200, 400, 32, 100
-IDEALS = {"burst top share": 25.0, "slow worker's share": 100 / 6}
+IDEALS = {"burst top share": 25, "slow worker's share": 16.7}
 
 
 class Measure(NamedTuple):
