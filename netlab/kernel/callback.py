@@ -50,9 +50,15 @@ def callback(function: Callable[[int, int, int, int], int]) -> Callback:
         return _numbered[-1]
     try:
         return native.numba.cfunc(SIGNATURE)(function)
-    except native.numba.core.errors.NumbaError as error:
-        reason = [line for line in str(error).splitlines() if line.strip()]
-        raise ValueError(f"it cannot be compiled ({reason[0]})") from error
+    except Exception as error:  # the compiler has many, and not of one family
+        raise ValueError(f"it cannot be compiled ({_reason(error)})") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line that says what is wrong, not at which pass it was found."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = (line for line in lines if not line.startswith("Failed in nopython mode"))
+    return next(told, type(error).__name__)
 
 
 def callable_here(function: native.Function) -> native.Function:

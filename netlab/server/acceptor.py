@@ -22,6 +22,8 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from netlab.counters import Tally
 from netlab.kernel.steering import incoming_cpu
 from netlab.server.connection import Connection
@@ -94,14 +96,18 @@ class Acceptor:
 
     def hand_on(self, client: socket.socket, listener: Listener, peer: Any) -> None:
         """Find a new connection its owner, and note both."""
-        owner = self.choose_owner()
+        try:
+            owner = self.choose_owner()
+        except BaseException:  # the rule's own error, which ends this worker
+            self.turn_away(client)
+            raise
         self.log.append(
             time.monotonic_ns(),
             self.number,
             owner.number,
             self.tally.cpu,
             incoming_cpu(client) if self.notes_incoming_cpu else -1,
-            self.listener_numbers[listener.fileno()],
+            self.listener_numbers[listener],
             peer[1],
         )
         if owner is self and not self.shares_clients:
@@ -114,11 +120,18 @@ class Acceptor:
         if self.place is keep:
             return self
         open_now = open_connections(self.placed, self.rows["closed"])
-        number = int(self.place(self.number, open_now, self.memory))
-        if not 0 <= number < len(self.peers):
+        number = self.place(self.number, open_now, self.memory)
+        whole = isinstance(number, (int, np.integer))
+        if not whole or not 0 <= number < len(self.peers):
             raise ValueError(NO_SUCH_WORKER.format(number, len(self.peers) - 1))
         self.placed[self.number, number] += 1
         return self.peers[number]
+
+    def turn_away(self, client: socket.socket) -> None:
+        """Close a new connection for which there is no owner."""
+        self.tally.accept_errors += 1
+        self.tally.closed += 1
+        client.close()
 
     def rotate(self, listener: Listener) -> None:
         """Stand last in the listener's wait queue again, every so many accepts."""

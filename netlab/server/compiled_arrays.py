@@ -120,8 +120,8 @@ class Arrays:
 def listeners_of(outfit: Outfit, number: int) -> np.ndarray:
     """Return what a worker watches: LISTENER, shape (listeners,)."""
     numbers, events = outfit.listener_numbers(), outfit.how.events
-    watched = [one.fileno() for one in outfit.watched[number]]
-    return np.array([(fd, events, numbers[fd]) for fd in watched], LISTENER)
+    rows = [(one.fileno(), events, numbers[one]) for one in outfit.watched[number]]
+    return np.array(rows, LISTENER)
 
 
 def compiled_place(name: str, place: Place) -> Any:

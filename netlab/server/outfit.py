@@ -67,9 +67,9 @@ class Outfit(NamedTuple):
         """Return all listeners of the server, each once, in their order."""
         return list(dict.fromkeys(one for row in self.watched for one in row))
 
-    def listener_numbers(self) -> dict[int, int]:
-        """Return the number of each listener by its descriptor."""
-        return {one.fileno(): number for number, one in enumerate(self.listeners())}
+    def listener_numbers(self) -> dict[Listener, int]:
+        """Return the number of each listener: a closed one has no descriptor."""
+        return {one: number for number, one in enumerate(self.listeners())}
 
     def slowness(self, number: int) -> int:
         """Return how many times longer a worker spins than was asked for."""

@@ -157,8 +157,8 @@ def add(row: Strategy) -> Strategy:
 
     Its workers are threads: the host of processes would not know it.
 
-    Raises ValueError for a name of netlab's, a queue that is not in QUEUES, or events
-    that the kernel refuses.
+    Raises ValueError for a name of netlab's, a queue that is not in QUEUES, events
+    that the kernel refuses, or a `place` where nobody can be given a connection.
     """
     if any(row.name == known.name for known in _BUILT_IN):
         raise ValueError(f"strategy {row.name!r} is netlab's own: choose another name")
@@ -166,6 +166,7 @@ def add(row: Strategy) -> Strategy:
         raise ValueError(f"queue={row.queue!r}: give one of {', '.join(QUEUES)}")
     if row.how.events & EXCLUSIVE and row.how.events & ONESHOT:
         raise ValueError("exclusive and one-shot: the kernel refuses the two together")
+    row.refuse_unless_given(row.how.loop)
     _own[row.name] = row._replace(workers_as=THREADS)
     return _own[row.name]
 

@@ -47,6 +47,11 @@ QUEUES = {
 }
 
 
+# Where a new connection cannot be given to a chosen worker: who sleeps there does not
+# hear of what is added meanwhile, or whoever is woken for it takes it.
+NOT_GIVEN = ("accept", "select", "one epoll")
+
+
 class Strategy(NamedTuple):
     """One row of the table.
 
@@ -108,6 +113,7 @@ class Strategy(NamedTuple):
         one_of(self.name, "workers_as", workers_as, self.workers_as)
         if loop is not None:
             one_of(self.name, "loop", loop, (self.how.loop, *self.also))
+            self.refuse_unless_given(loop)
         if addresses > 1 and self.addresses == "one":
             raise ValueError(
                 f"{addresses} addresses: strategy {self.name!r} listens on one; give "
@@ -115,6 +121,14 @@ class Strategy(NamedTuple):
             )
         if reason := self.missing():
             raise ValueError(f"strategy={self.name!r} cannot run here: {reason}")
+
+    def refuse_unless_given(self, loop: str) -> None:
+        """Raise ValueError if `place` chooses where nobody can be given a client."""
+        if self.place is not placement.keep and loop in NOT_GIVEN:
+            raise ValueError(
+                f"a place of one's own with loop={loop!r}: a worker that waits there "
+                "cannot be given a connection; wait with epoll, or use placement.keep"
+            )
 
 
 def one_of(strategy: str, what: str, value: str, possible: tuple[str, ...]) -> None:
