@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from netlab.commands.output import print_table, say
 
 if TYPE_CHECKING:
-    from netlab.study.catalogue import Study
+    from netlab.study.catalogue import Drawing, Study
     from netlab.study.found import Found
 
 ROWS = 40  # printed of a table; --json and --out have all
@@ -64,9 +64,15 @@ def _save(study: Study, found: Found, folder: Path) -> None:
             stamp=stamp,
             **drawing.options(found),
         )
-        path = shown.save(folder / f"{drawing.plot}.png")
+        path = shown.save(folder / f"{_file_name(study, drawing)}.png")
         path.with_suffix(".txt").write_text(f"{shown.alt}\n{shown.stamp}\n")
         say(f"{path} drawn")
+
+
+def _file_name(study: Study, drawing: Drawing) -> str:
+    """Return the plot's name, and the table's if the plot draws several."""
+    alike = [one for one in study.drawings if one.plot == drawing.plot]
+    return drawing.plot if len(alike) == 1 else drawing.table
 
 
 def engine_of(found: Found) -> str:

@@ -47,13 +47,17 @@ def _band(_: Found) -> dict[str, Any]:
     return {"band": binomial_band(CONNECTIONS, 1 / WORKERS, COVERAGE)}
 
 
+def _inset(found: Found) -> dict[str, Any]:
+    return {"xray": found.tables["xray"]} if "xray" in found.tables else {}
+
+
 STUDIES = (
     Study(
         "herd",
         "What does one connection cost, the more workers wait for it?",
         herd,
         (
-            Drawing("herd", "herd"),
+            Drawing("herd", "herd", _inset),
             Drawing("herd_cost", "herd"),
             Drawing("herd_under_load", "load"),
         ),
@@ -122,7 +126,7 @@ STUDIES = (
         "xray",
         "What does the kernel do with one connection, in microseconds?",
         xray,
-        (Drawing("xray", "xray"),),
+        (Drawing("xray", "xray"), Drawing("xray", "xray_exclusive")),
     ),
 )
 

@@ -30,11 +30,11 @@ import psutil
 
 from netlab.checks import whole_number
 from netlab.kernel import limits
+from netlab.load.progress import bar
 from netlab.server.server import Server
 from netlab.study.found import Found
 from netlab.study.interleave import Point, in_blocks
 from netlab.study.orders import possible
-from netlab.study.progress import bar
 
 if TYPE_CHECKING:
     pass
@@ -74,12 +74,12 @@ def worker_death(
     ]
     order = in_blocks(points, repeats, seed)
     found = []
-    with bar(len(order), progress) as shown:
+    with bar(len(order), "runs", progress) as told:
         for repeat, point in order:
             fates = _fates(point.settings["strategy"], clients)
             counts = {"clients": clients} | {name: fates[name] for name in TOLD}
             found.append(point.labels | {"repeat": repeat} | counts)
-            shown.update()
+            told.update()
     table = pd.DataFrame(found).sort_values(["migrate", "repeat"], ignore_index=True)
     settings = {"repeats": repeats, "seed": seed, "clients": clients}
     return Found("worker-death", {"worker_death": table}, settings, notes)

@@ -6,6 +6,9 @@ turns (the wait returned) and would-blocks (the accept was in vain). Of the thre
 the first shows the herd: most of the woken workers find the queue empty while they are
 still inside the kernel, and sleep again.
 
+With the right to trace the kernel, one connection to XRAYED_WORKERS workers is traced
+too, the first that comes: the herd as it happens.
+
 A second table has the same against load: connections come at their own rate, each asks
 once for some work and closes. A worker that is busy does not sleep, so it cannot be
 woken: near the capacity of the CPUs the herd shrinks.
@@ -18,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 from netlab.study.found import Found
 from netlab.study.interleave import Measured, Point, interleaved
 from netlab.study.report import ACCEPT_FIGURES
+from netlab.study.xrayed import xray
+from netlab.watch import trace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +32,7 @@ STRATEGIES = ("level", "exclusive")
 ENGINES = ("compiled", "python")
 RATES_PER_S = (250, 500, 1000, 2000, 4000)
 LOADED_WORKERS, SPIN_US = 8, 400  # 5,000 a second are two CPUs' work
+XRAYED_WORKERS = 8
 PAUSE_MS = 5.0  # 64 interpreted workers need 3 ms until all of them sleep again
 
 
@@ -56,6 +62,8 @@ def herd(
     if loaded:
         found = interleaved(loaded, repeats, seed, progress)
         tables["load"] = _table(found, _loaded_row)
+    if trace.available() is None:
+        tables["xray"] = xray(1, seed, False, XRAYED_WORKERS).tables["xray"]
     return Found("herd", tables, settings)
 
 

@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from netlab.checks import whole_number
 from netlab.kernel import machine, threads
 from netlab.load.generator import Generator
+from netlab.load.progress import bar
 from netlab.study.experiment import run
 from netlab.study.found import Found
 from netlab.study.interleave import Measured, Point, in_blocks, warm_up
 from netlab.study.orders import possible
-from netlab.study.progress import bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +56,7 @@ def steering(
     """
     import pandas as pd
 
+    whole_number("repeats", repeats, 1, 1000)
     rows, notes = possible(names)
     cpus = machine.cpus_allowed()[:CPUS]
     points = [
@@ -78,13 +80,13 @@ def _bound(
 ) -> Iterator[Measured]:
     """Run all points in shuffled order, the load's process on the client's CPU."""
     order = in_blocks(points, repeats, seed)
-    with Generator() as generator, bar(len(order), progress) as shown:
+    with Generator() as generator, bar(len(order), "runs", progress) as told:
         warm_up(points[0].settings, generator)
         for repeat, point in order:
             _bind(generator, point.labels["client_cpu"])
             done = run(**point.settings, generator=generator, progress=False)
             yield Measured(point.labels | {"repeat": repeat}, done)
-            shown.update()
+            told.update()
 
 
 def _bind(generator: Generator, cpu: int) -> None:

@@ -22,6 +22,7 @@ What may not be put here: what the events mean (`watch.trace_events`).
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,9 +32,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import netlab
 from netlab.checks import whole_number
+from netlab.load.progress import bar
 from netlab.server.server import Server
 from netlab.study.found import Found
-from netlab.study.progress import bar
 from netlab.watch import trace, trace_tables
 from netlab.watch.trace_events import ACCEPT, ASLEEP, EAGAIN, RUNNING
 from netlab.watch.trace_tables import COUNTS, MARGIN, NOWHERE
@@ -89,8 +90,8 @@ def xray(
     whole_number("repeats", repeats, 1, 1000)
     reason = trace.available()
     look, total = _traced if reason is None else _logged, repeats * len(TABLES)
-    with bar(total, progress, "conns") as shown:
-        shots = {name: look(name, workers, repeats, shown.update) for name in TABLES}
+    with bar(total, "conns", progress) as told:
+        shots = {name: look(name, workers, repeats, told.update) for name in TABLES}
     every = chain.from_iterable(shots.values())
     tables = {TABLES[name]: clearest(found).figure for name, found in shots.items()}
     tables["traces"] = pd.DataFrame([shot.row for shot in every])
@@ -202,12 +203,12 @@ def _logged(strategy: str, workers: int, repeats: int, advance: Advance) -> list
     return found
 
 
-def _counts(before: np.ndarray, after: np.ndarray) -> dict[str, int | None]:
+def _counts(before: np.ndarray, after: np.ndarray) -> dict[str, float]:
     """Return what the kernel and the workers counted; nobody counts who ran."""
     columns = ("wakeups", "turns", "accepted", "would_block")
     since = (int((after[name] - before[name]).sum()) for name in columns)
     woken, returned, accepted, would_block = since
-    values = (woken, None, returned, accepted, would_block, woken - returned)
+    values = (woken, math.nan, returned, accepted, would_block, woken - returned)
     return dict(zip(COUNTS, values, strict=True))
 
 
