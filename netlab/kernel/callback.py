@@ -66,6 +66,15 @@ def callable_here(function: native.Function) -> native.Function:
     return native.numba.njit(**native.INNER)(function) if native.COMPILED else function
 
 
+def returns_whole_numbers(function: Any) -> bool:
+    """Whether what a callback calls returns integers; others would be cut."""
+    if not native.COMPILED:
+        return True
+    whole = (native.numba.types.Integer, native.numba.types.Boolean)
+    found = (one.return_type for one in function.nopython_signatures)
+    return all(isinstance(kind, whole) for kind in found)
+
+
 def _call_numbered(address: int, a: int, b: int, c: int, d: int) -> int:
     """Call the function at an address with four numbers; it returns one."""
     return _numbered[int(address) - 1].function(a, b, c, d)

@@ -7,8 +7,8 @@ process that nobody holds, and only the main thread is ever interrupted.
 
 Decision. `Module` runs `python -m MODULE N`, N being a descriptor to talk over. Its
 standard error goes to a file without a name, so that its last line can be quoted. An
-interrupt waits until the process is made and held. What may not be put here: what is
-said over the descriptor.
+interrupt waits until the process is made and held, or killed and buried. What may not
+be put here: what is said over the descriptor.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Module:
         try:
             with interrupts_held_back():
                 self._process = _start(name, control, descriptors, errors)
-                self.end = weakref.finalize(self, _end, self._process, errors)
+                self._finalizer = weakref.finalize(self, _end, self._process, errors)
         except BaseException:
-            if not hasattr(self, "end"):
+            if not hasattr(self, "_finalizer"):
                 errors.close()
             raise
 
@@ -48,6 +48,11 @@ class Module:
     def pid(self) -> int:
         """The process's number."""
         return self._process.pid
+
+    def end(self) -> None:
+        """Kill the process if it lives, and bury it; more calls do nothing."""
+        with interrupts_held_back():
+            self._finalizer()
 
     def ended_within(self, timeout_s: float) -> bool:
         """Wait for the process's end; False if it has not come in that time."""
@@ -96,6 +101,7 @@ def _start(
 
 
 def _end(process: subprocess.Popen[bytes], errors: IO[bytes]) -> None:
-    process.kill()
-    process.wait()
-    errors.close()
+    with interrupts_held_back():  # else it may be killed, and never buried
+        process.kill()
+        process.wait()
+        errors.close()

@@ -133,6 +133,10 @@ class Acceptor:
         self.tally.closed += 1
         client.close()
 
+    def retire(self) -> None:
+        """Leave the listeners alone for ever; others close them next."""
+        self.listeners = {}
+
     def rotate(self, listener: Listener) -> None:
         """Stand last in the listener's wait queue again, every so many accepts."""
         every = self.how.rotate_every

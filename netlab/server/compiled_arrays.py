@@ -131,18 +131,20 @@ def compiled_place(name: str, place: Place) -> Any:
     """
     if place is keep:
         return None
+    rule = callback.callable_here(place)
     try:
-        return callback.callback(_entry(place))
+        found = callback.callback(_entry(rule))
+        if not callback.returns_whole_numbers(rule):
+            raise ValueError("it returns no whole number")
     except ValueError as error:
         raise ValueError(
             f"engine='compiled': the place of strategy {name!r}: {error}; "
             "use engine='python'"
         ) from error
+    return found
 
 
-def _entry(place: Place) -> Callable[[int, int, int, int], int]:
-    rule = callback.callable_here(place)
-
+def _entry(rule: Place) -> Callable[[int, int, int, int], int]:
     def entry(acceptor: int, open_now: int, workers: int, memory: int) -> int:
         return rule(
             acceptor,

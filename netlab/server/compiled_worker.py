@@ -81,6 +81,10 @@ class CompiledWorker:
         """The largest descriptor that it ever owned or gave."""
         return int(self._arrays.own[0]["highest"])
 
+    def retire(self) -> None:
+        """Leave the listeners alone for ever; others close them next."""
+        self._arrays.own[0]["listener_count"] = 0
+
     def hang_up(self) -> None:
         """Close its own connections; they stay counted as open. May be repeated."""
         owned = self._arrays.connections[: self.highest + 1]

@@ -181,25 +181,28 @@ class Crew:
 
     def retire(self, number: int) -> None:
         """Close the listeners that only one worker watches; ValueError if none."""
+        if number is None:
+            raise ValueError("worker=None: give a worker's number")
         whole_number("worker", number, 0, len(self.cpus) - 1)
-        others = {
-            one
-            for other, watched in enumerate(self._watched)
-            for one in watched
-            if other != number
-        }
-        own = [one for one in self._watched[number] if one not in others]
+        if not isinstance(self._team, ThreadsTeam):
+            raise ValueError(
+                "workers_as='processes': each of them holds every listener, so none "
+                "closes before all of them end; use workers_as='threads'"
+            )
+        own = self._listeners_of(number)
         if not own:
             raise ValueError(
                 f"worker {number} has no listener of its own under strategy "
                 f"{self.strategy.name!r}: use 'reuseport'"
             )
-        if self.settings.workers_as == "processes":
-            raise ValueError(
-                "workers_as='processes': each of them holds every listener, so none "
-                "closes before all of them end; use workers_as='threads'"
-            )
+        self._team.retire(number)
         listeners.close_all(own)
+
+    def _listeners_of(self, number: int) -> list[listeners.Listener]:
+        """Return the listeners that no other worker watches."""
+        watched = enumerate(self._watched)
+        others = {one for other, row in watched if other != number for one in row}
+        return [one for one in self._watched[number] if one not in others]
 
     def stop(self) -> None:
         """Stop, join, close. Does nothing the second time.

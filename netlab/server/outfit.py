@@ -29,6 +29,10 @@ class Working(Protocol):
         """Serve until told to stop; always leave a last word."""
         ...
 
+    def retire(self) -> None:
+        """Leave the listeners alone for ever; others close them next."""
+        ...
+
     def hang_up(self) -> None:
         """Close its own connections; they stay counted as open. May be repeated."""
         ...

@@ -16,7 +16,7 @@ wait queue, and the kernel wakes exclusive entries from its head, one a connecti
     to the tail    it is made anew at each wait       each in turn (round robin)
     stays          it stays where it is               the first registered, always
     to the head    it goes back to the head           the last that went to sleep
-    head, twice    so does it, but two are woken      the two that slept last, in turn
+    head, twice    so does it, but two are woken      one of the last two, mostly
     all wake       it is not exclusive                who wins the race
     hash           nobody waits: a hash chooses       chance, equal in the long run
     steered        nobody waits: the CPU chooses      the worker of the packets' CPU
@@ -38,7 +38,7 @@ QUEUES = {
     "to the tail": "the one that waits longest (round robin)",
     "stays": "the first registered",
     "to the head": "the last to fall asleep",
-    "head, twice": "the last two to fall asleep, in turn",
+    "head, twice": "one of the last two to fall asleep, mostly",
     "all wake": "the race's winner",
     "hash": "the hash's choice",
     "steered": "the worker of its packets' CPU",

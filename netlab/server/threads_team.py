@@ -74,6 +74,10 @@ class ThreadsTeam:
         finally:
             self._ended.add(worker.number)
 
+    def retire(self, number: int) -> None:
+        """Have one worker leave its listeners alone, which are closed next."""
+        self._workers[number].retire()
+
     def is_one_of_us(self) -> bool:
         """Whether the calling thread is a worker."""
         return threading.current_thread() in self._threads

@@ -112,8 +112,8 @@ class Worker(Acceptor):
             if fd in self.connections:
                 if fd not in served:
                     self.serve(fd)
-            elif fd in self.listeners:
-                self.accept(self.listeners[fd])
+            elif listener := self.listeners.get(fd):  # it may retire meanwhile
+                self.accept(listener)
             elif fd in self.arrivals:
                 self.welcome(fd)
 

@@ -12,6 +12,8 @@ from netlab.kernel.machine import machine
 if TYPE_CHECKING:
     import pandas as pd
 
+MODES = ("live", "replayed")
+
 
 @dataclass(frozen=True, eq=False)
 class Found:
@@ -19,6 +21,9 @@ class Found:
 
     tables: by name. settings: what was asked for, JSON-safe.
     notes: what a reader must know of them, such as what could not be had here.
+    mode: "live", or "replayed" from a recording.
+
+    Raises ValueError for another mode.
     """
 
     name: str
@@ -26,10 +31,21 @@ class Found:
     settings: dict[str, Any]
     notes: tuple[str, ...] = ()
     machine: dict[str, Any] = field(default_factory=lambda: machine().as_dict())
+    mode: str = "live"
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"mode={self.mode!r}: a study is {' or '.join(MODES)}")
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name} {len(frame)}" for name, frame in self.tables.items())
-        return f"<netlab study {self.name!r}: rows of {sizes}>"
+        when = f"{self.mode} of {self.date[:10]}"
+        return f"<netlab study {self.name!r}, {when}: rows of {sizes}>"
+
+    @property
+    def date(self) -> str:
+        """When it was measured, as in 2026-01-31T12:00:00+00:00."""
+        return self.machine["date"]
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it, JSON-safe; a table is a list of rows."""
@@ -37,11 +53,15 @@ class Found:
             name: json.loads(str(frame.to_json(orient="records")))
             for name, frame in self.tables.items()
         }
+        return self._about() | {"tables": tables}
+
+    def _about(self) -> dict[str, Any]:
         return {
             "study": self.name,
             "settings": self.settings,
             "notes": list(self.notes),
-            "tables": tables,
+            "mode": self.mode,
+            "date": self.date,
             "machine": self.machine,
         }
 
@@ -51,7 +71,6 @@ class Found:
         folder.mkdir(parents=True, exist_ok=True)
         for name, frame in self.tables.items():
             frame.to_csv(folder / f"{name}.csv", index=False)
-        rest = {key: self.as_dict()[key] for key in ("study", "settings", "notes")}
-        text = json.dumps(rest | {"machine": self.machine}, indent=1)
+        text = json.dumps(self._about(), indent=1)
         (folder / "study.json").write_text(text + "\n")
         return folder

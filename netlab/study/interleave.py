@@ -13,7 +13,8 @@ same command makes the same order.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections import abc
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from netlab.load.generator import Generator
@@ -42,20 +43,29 @@ class Measured(NamedTuple):
 
 def interleaved(
     points: Sequence[Point], repeats: int, seed: int = 1, progress: bool = True
-) -> Iterator[Measured]:
+) -> abc.Generator[Measured, None, None]:
     """Run every point `repeats` times, and yield each run with its labels.
 
     The labels gain `repeat`, from 0. Raises what `run` raises.
     """
-    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
-        raise ValueError(f"repeats={repeats!r}: give a whole number of at least 1")
-    order = in_blocks(points, repeats, seed)
+    return in_order(in_blocks(points, repeats, seed), seed, progress)
+
+
+def in_order(
+    order: Sequence[tuple[int, Point]], seed: int = 1, progress: bool = True
+) -> abc.Generator[Measured, None, None]:
+    """Run what `in_blocks` made, or what is left of it; else as `interleaved`.
+
+    Whoever may leave before the last run closes it, which ends the load's process.
+    """
+    if not order:
+        return
     alone = len(order) == 1  # then the load's own bar tells more
     with (
         Generator() as generator,
         bar(len(order), "runs", progress and not alone) as told,
     ):
-        warm_up(points[0].settings, generator)
+        warm_up(order[0][1].settings, generator)
         for repeat, point in order:
             told.set_postfix_str(" ".join(map(str, point.labels.values())))
             drawn = {"place_seed": seed + repeat}
@@ -71,7 +81,12 @@ def interleaved(
 def in_blocks(
     points: Sequence[Point], repeats: int, seed: int
 ) -> list[tuple[int, Point]]:
-    """Return all runs in the order of running: (repeat, point)."""
+    """Return all runs in the order of running: (repeat, point).
+
+    Raises ValueError unless `repeats` is a whole number of at least 1.
+    """
+    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
+        raise ValueError(f"repeats={repeats!r}: give a whole number of at least 1")
     draw = random.Random(seed)
     order = []
     for repeat in range(repeats):

@@ -8,23 +8,24 @@ one. A queue that all workers share is as long for everybody.
 
 Decision. The clients are few enough to be always waiting, each asks once on a
 connection of its own and then comes anew, and each request costs its worker SPIN_US of
-CPU time. The settings and their reasons:
+CPU time. The settings and their reasons (Linux 6.18, 2 CPUs, idle, three runs each):
 
-    4 workers     with two, long and short queues are equally many and the median is
-                  the average; with more than two for each CPU (we had 2 CPUs) their
-                  slices of CPU time spread the shared queue's latencies too: with 6
-                  workers its standard deviation was 13 to 16 ms instead of 2.4
-    1000 us       a third of a slice, so that a request seldom waits for one
-    48 at once    12 for each worker, enough for a long queue. More need longer until
-                  the hash's noise has added up: about their number, squared
-    3000 in all   1.5 s a run on 2 CPUs
+    4 workers     With 2, a short queue is as likely as a long one, and the hash's
+                  median is that of the shared queue (25 to 26 ms both); with 4 it was
+                  20 to 23 ms against 24. More workers than CPUs take turns on them,
+                  which spreads the shared queue's latencies too: with 2, 4 and 6
+                  workers their deviation was 0.9, 2.5 and 4 ms
+    1000 us       Much more than it costs to accept, answer and close
+    48 at once    12 for each worker, so that a queue can be long. The more there are,
+                  the more requests it takes until the hash's noise has added up
+    3000 in all   1.5 s a run
 
 All come at the same moment at first. A worker then accepts several before the first of
 them asks, and serves them in one go: the study `burst` is about that. It evens out
 within a few rounds, and those are left out, of all strategies alike (CROWD_ROUNDS).
 
-Known limit: the load's process needs a CPU too, some 2 % of one. What may not be put
-here: drawing, or judging whether a tail is long.
+Known limit: the load's process needs a CPU too, 0.15 s of CPU time a run. What may not
+be put here: drawing, or judging whether a tail is long.
 """
 
 from __future__ import annotations

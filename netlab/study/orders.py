@@ -8,7 +8,8 @@ is a prediction that each accept keeps or breaks:
                    accepts, the same one k times
     stays          the first registered
     to the head    the last winner again
-    head, twice    the winner before the last
+    head, twice    the winner before the last; but one that is woken as well may be
+                   faster, so all that is asked is that two workers have most of it
     a lock         the last winner again
     one acceptor   worker 0 accepts
     steered        the worker on the CPU that the kernel names for its packets
@@ -42,7 +43,7 @@ CONNECTIONS = 400
 PAUSE_MS = 3.0
 BLOCKING_PAUSE_MS = 5.0  # two more turns of the GIL: an answer, and the client's end
 REGISTERED = ((0, 1, 2, 3), (2, 0, 3, 1))
-KEPT_PERCENT = 95.0
+KEPT_PERCENT, TWO_PERCENT = 95.0, 75.0
 COVERAGE = 0.9999
 # The strategies of the figure "one rule, five orders", and how they were registered.
 DRAWN = {
@@ -219,6 +220,9 @@ def as_expected(
     rule: str, kept: float | None, winners: list[int], registered: list[int]
 ) -> bool:
     """Whether an order is the one that its rule says."""
+    if rule == "head, twice":
+        two = np.sort(np.bincount(winners))[-2:].sum()
+        return bool(100 * two >= TWO_PERCENT * len(winners))
     if kept is not None:
         return kept >= KEPT_PERCENT
     if rule == "hash":

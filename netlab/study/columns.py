@@ -1,0 +1,107 @@
+"""The one list of all columns that the studies' tables have.
+
+A name means the same in every table, so it is described once: its Frictionless type,
+its unit and its meaning. A recording takes its schema from here, and refuses a column
+that is not here. A new column of a study is a new row of this list.
+
+Types: integer, number, string, boolean. The unit of a count is what is counted; ""
+is a name, a text or an answer of yes or no.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Column(NamedTuple):
+    """What a column holds."""
+
+    type: str
+    unit: str
+    meaning: str
+
+
+# One column is one line; a line for each of its parts would treble the list.
+# fmt: off
+COLUMNS = {
+    # which run
+    "strategy": Column("string", "", "row of the strategy table"),
+    "engine": Column("string", "", "what ran the workers' loops: python or compiled"),
+    "repeat": Column("integer", "", "number of the repeat, from 0"),
+    "repeats": Column("integer", "runs", "of which a cell is the median"),
+    "workers": Column("integer", "workers", "how many the server had"),
+    "rate_per_s": Column("integer", "1/s", "connections that the load aimed at"),
+    "every": Column("string", "accepts", "after which a waiter registers anew"),
+    "migrate": Column("boolean", "", "whether net.ipv4.tcp_migrate_req was on"),
+    "client_cpu": Column("integer", "", "CPU that the load's process was bound to"),
+    "registered": Column("string", "", "workers in the order of registration"),
+    "rule": Column("string", "", "what the wait queue does with a waiter it woke"),
+    "family": Column("string", "", "what connections are shared by"),
+    # which connection, and whose
+    "connection": Column("integer", "", "number of the accept in its run, from 1"),
+    "worker": Column("integer", "", "number of the worker, from 0"),
+    "worker_cpu": Column("integer", "", "CPU that the worker was bound to"),
+    "cpu": Column("integer", "", "CPU of the thread at that time; -1: none"),
+    "incoming_cpu": Column("integer", "", "SO_INCOMING_CPU of the connection"),
+    "slow_worker": Column("integer", "", "number of the worker that was slow"),
+    # counts
+    "accepts": Column("integer", "connections", "accepted in the run"),
+    "slow_accepts": Column("integer", "connections", "that the slow worker had"),
+    "connections": Column("integer", "connections", "of the run, or of the worker"),
+    "clients": Column("integer", "clients", "waiting when the listener closed"),
+    "reset": Column("integer", "clients", "whose connection was reset"),
+    "answered": Column("integer", "clients", "that were answered"),
+    "shares": Column("string", "connections", "of each worker, parted by a slash"),
+    "woken": Column("integer", "workers", "wakings by one connection"),
+    "ran": Column("integer", "workers", "woken that got a CPU, if traced"),
+    "returned": Column("integer", "workers", "whose wait returned to the program"),
+    "accepted": Column("integer", "connections", "accepted while it was watched"),
+    "would_block": Column("integer", "accepts", "that found the queue empty"),
+    "slept_again": Column("integer", "workers", "woken that never left the kernel"),
+    # per accept
+    "wakeups_per_accept": Column("number", "1/accept", "voluntary context switches"),
+    "turns_per_accept": Column("number", "1/accept", "returns of the wait"),
+    "would_block_per_accept": Column("number", "1/accept", "accepts in vain"),
+    "cpu_us_per_accept": Column("number", "us/accept", "CPU time of all workers"),
+    # shares and verdicts
+    "share_percent": Column("number", "%", "connections that the slow worker had"),
+    "slow_share_percent": Column("number", "%", "connections of the slow worker"),
+    "top_share_percent": Column("number", "%", "connections of the top worker"),
+    "kept_percent": Column("number", "%", "accepts that went where the rule says"),
+    "on_time_percent": Column("number", "%", "requests sent when they were due"),
+    "seen": Column("string", "", "what the order looks like"),
+    "as_expected": Column("boolean", "", "whether the order is the rule's"),
+    # times
+    "duration_s": Column("number", "s", "first request until last answer"),
+    "duration_us": Column("number", "us", "first waking until all sleep again"),
+    "latency_ms": Column("number", "ms", "of one request, as its client saw it"),
+    "min_ms": Column("number", "ms", "least latency of the run"),
+    "avg_ms": Column("number", "ms", "average latency of the run"),
+    "med_ms": Column("number", "ms", "median latency of the run"),
+    "max_ms": Column("number", "ms", "greatest latency of the run"),
+    "dev_ms": Column("number", "ms", "standard deviation of the latencies"),
+    # the atlas: a cell is a number or a text
+    "measure": Column("string", "", "what the cell tells"),
+    "unit": Column("string", "", "of the cell's number"),
+    "value": Column("number", "its row's unit", "the cell, if it is a number"),
+    "text": Column("string", "", "the cell, if it is a text"),
+    "reason": Column("string", "", "why the strategy could not run"),
+    # the x-ray: spans and marks
+    "kind": Column("string", "", "span, or mark: a moment"),
+    "what": Column("string", "", "the thread's state, or what it did"),
+    "begin_ns": Column("integer", "ns", "on the monotonic clock"),
+    "end_ns": Column("integer", "ns", "on the monotonic clock"),
+}
+# fmt: on
+
+
+def described(names: Iterable[str], table: str) -> dict[str, Column]:
+    """Return what the columns of a table hold; ValueError that names unknown ones."""
+    names = list(names)
+    if unknown := [name for name in names if name not in COLUMNS]:
+        raise ValueError(
+            f"table {table!r} has columns that nobody described: {', '.join(unknown)}; "
+            "add them to netlab/study/columns.py"
+        )
+    return {name: COLUMNS[name] for name in names}

@@ -1,0 +1,120 @@
+"""Recorded studies are replayed and drawn without Linux.
+
+A fresh interpreter is made to look like another system: it says so, the modules that
+only Unix or only Linux has cannot be imported, and their names are gone from those that
+all systems have. What other projects wrote is imported before; they have builds of
+their own for other systems.
+"""
+
+from collections import Counter
+
+import pytest
+
+from netlab.server import engines
+from netlab.study import catalogue, recordings
+from tests.bounded import linux
+from tests.test_recordings import COMMAND, SMALL, small
+
+SYSTEMS = {"darwin": "Darwin", "win32": "Windows"}
+
+ELSEWHERE = """
+    import mmap, os, platform, select, signal, socket, sys
+    import matplotlib.backends.backend_agg, matplotlib.figure, PIL.PngImagePlugin
+    import numba, pandas, psutil, scipy.stats, tqdm.auto
+
+    system, name, *folders = sys.argv[1:]
+    GONE = {"fcntl", "resource", "termios", "grp", "pwd", "tty", "pty", "liburing"}
+    NAMES = {
+        os: "sched_ eventfd EFD_ pidfd posix_fallocate memfd splice",
+        select: "epoll EPOLL",
+        signal: "pidfd",
+        socket: "SO_REUSEPORT SO_INCOMING SO_ATTACH TCP_INFO AF_NETLINK",
+    }
+    WINDOWS = {
+        os: "geteuid getuid fork killpg sysconf uname",
+        select: "poll POLL",
+        signal: "SIGPIPE SIGKILL SIGALRM pthread",
+        socket: "AF_UNIX",
+        mmap: "MAP_ PROT_",
+    }
+
+    class Gone:
+        def find_spec(self, name, path=None, target=None):
+            if name.partition(".")[0] in GONE:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    def take(names):
+        for module, starts in names.items():
+            for own in list(vars(module)):
+                if own.startswith(tuple(starts.split())):
+                    delattr(module, own)
+
+    for own in GONE:
+        sys.modules.pop(own, None)
+    sys.meta_path.insert(0, Gone())
+    take(NAMES)
+    if system == "win32":
+        take(WINDOWS)
+    sys.platform = system
+    platform.system = lambda: name
+"""
+IMPORTED = """
+    import importlib, pkgutil
+    import netlab, netlab.show
+    from netlab.study import recordings, replay
+
+    for one in pkgutil.iter_modules(netlab.show.__path__, "netlab.show."):
+        importlib.import_module(one.name)
+    from netlab.__main__ import main
+
+    assert main(["doctor"]) == 0
+"""
+REPLAYED = """
+    from pathlib import Path
+    from netlab.show import figures, plots
+    from netlab.study import catalogue, datapackage, recordings, replay
+
+    for folder in folders:
+        datapackage.DATA = Path(folder)
+        for one in recordings.names():
+            found = replay.study(one)
+            assert found.mode == "replayed"
+            assert f"Linux: {name}." in found.notes[-1]
+            stamp = figures.stamp(found.machine, engine="compiled", mode=found.mode)
+            for drawing in catalogue.find(one).drawings:
+                table, options = found.tables[drawing.table], drawing.options(found)
+                shown = plots.show(drawing.plot, table, stamp=stamp, **options)
+                assert shown.png and shown.alt and "replayed from" in shown.stamp
+                print(one, drawing.plot)
+"""
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory):
+    """The project's recordings, and small ones of every study."""
+    if reason := engines.find("compiled").missing():
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("recordings")
+    for name in SMALL:
+        recordings.record(small(name), command=COMMAND, folder=folder)
+    return recordings.home_of(None), folder
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_what_a_replayed_page_needs_imports_elsewhere(fresh, system):
+    assert "Linux" in fresh(ELSEWHERE + IMPORTED, system, SYSTEMS[system])
+
+
+@linux
+@pytest.mark.timeout(300)  # the first of them runs all studies
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_recording_is_replayed_and_drawn_elsewhere(fresh, packages, system):
+    words = fresh(ELSEWHERE + REPLAYED, system, SYSTEMS[system], *packages)
+    drawn = Counter(zip(words[::2], words[1::2], strict=True))
+    assert drawn == Counter(
+        (row.name, drawing.plot)
+        for row in catalogue.STUDIES
+        for drawing in row.drawings
+        for folder in packages
+        if row.name in recordings.names(folder)
+    )
