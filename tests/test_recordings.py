@@ -204,6 +204,7 @@ def test_a_long_table_is_packed_the_same_way_each_time(tmp_path):
         pd.testing.assert_frame_equal(again.tables["first"], long.tables["first"])
         assert judged(folder) == []
     assert files[0] == files[1]
+    assert files[0][4:8] == bytes(4)  # no time in gzip's header
     assert len(files[0]) < len(gzip.decompress(files[0])) / 2
 
 
@@ -229,6 +230,7 @@ def test_a_new_recording_takes_the_place_of_the_old_and_of_no_other(recorded):
     long = made_up(rows=20_000)
     only = Found("made-up", {"first": long.tables["first"]}, {})
     recordings.record(only, command=COMMAND, folder=recorded)
+    recordings.record(made_up("another"), command=COMMAND, folder=recorded)
     assert recordings.names(recorded) == ("another", "made-up")
     assert [path.name for path in (recorded / "recorded/made-up").iterdir()] == [
         "first.csv.gz"

@@ -349,7 +349,7 @@ def test_an_interrupt_at_any_moment_leaves_nothing(workers_as, fresh):
         warnings.simplefilter("ignore", ResourceWarning)  # closed by the collector
 
         def ring(*_):
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
         def life():
             listen = [f"127.0.0.1:{port}"]
