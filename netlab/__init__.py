@@ -31,6 +31,7 @@ _HOMES = {
     "Trace": "netlab.watch.trace",
     "run": "netlab.study.experiment",
     "Run": "netlab.study.run",
+    "sweep": "netlab.study.sweep",
     "doctor": "netlab.kernel.doctor",
     "machine": "netlab.kernel.machine",
 }
@@ -46,6 +47,7 @@ __all__ = [
     "machine",
     "ps",
     "run",
+    "sweep",
 ]
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from netlab.server.server import Server
     from netlab.study.experiment import run
     from netlab.study.run import Run
+    from netlab.study.sweep import sweep
     from netlab.watch.attach import attach
     from netlab.watch.ps import ps
     from netlab.watch.sampler import Sampler

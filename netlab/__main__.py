@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from netlab.commands.output import FAILED, say
+from netlab.commands.recording import record
 from netlab.commands.reproducing import reproduce
 from netlab.commands.running import load, run
 from netlab.commands.serving import serve
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[[dict[str, Any]], int]] = {
     "strategies": strategies,
     "run": run,
     "reproduce": reproduce,
+    "record": record,
 }
 
 

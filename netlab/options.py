@@ -174,6 +174,12 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
         ("--out", {"metavar": "FOLDER", "help": "save tables and figures there"}),
         JSON,
     ),
+    "record": (
+        ("names", {"nargs": "*", "metavar": "NAME", "help": "none: lists them"}),
+        ("--repeats", {"type": int, "metavar": "K", "help": "of each kind of run"}),
+        ("--seed", {"type": int, "metavar": "N", "help": "of the runs' order (1)"}),
+        ("--folder", {"metavar": "FOLDER", "help": "instead of the course's data/"}),
+    ),
     "run": (
         *SERVER,
         *LOAD,

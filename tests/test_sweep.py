@@ -218,7 +218,9 @@ def test_all_that_cannot_be_honoured_is_named_at_once(runs, tmp_path):
         ({"at_once": [60_000]}, {"connections": 60_000}, ValueError, "descriptors"),
         ({"workers": [1]}, {"repeats": 0}, ValueError, "repeats=0"),
         ({"workers": [1]}, {"repeats": 1.5}, ValueError, "repeats=1.5"),
+        ({"workers": [1]}, {"repeats": None}, ValueError, "repeats=None"),
         ({"workers": [1]}, {"seed": -1}, ValueError, "seed=-1"),
+        ({"workers": [1]}, {"seed": None}, ValueError, "seed=None"),
     ],
 )
 def test_what_is_no_grid_is_refused(runs, grid, given, error, told):

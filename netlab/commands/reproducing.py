@@ -50,12 +50,14 @@ def _tell(found: Found) -> None:
 def _save(study: Study, found: Found, folder: Path) -> None:
     """Write the tables, and a PNG a figure with its words."""
     from netlab.show import figures, plots
+    from netlab.show.stamped import engine_of
 
     found.save(folder)
     stamp = figures.stamp(
         found.machine,
         engine=engine_of(found),
         repeats=int(found.settings.get("repeats", 1)),
+        mode=found.mode,
     )
     for drawing in study.drawings:
         shown = plots.show(
@@ -73,14 +75,3 @@ def _file_name(study: Study, drawing: Drawing) -> str:
     """Return the plot's name, and the table's if the plot draws several."""
     alike = [one for one in study.drawings if one.plot == drawing.plot]
     return drawing.plot if len(alike) == 1 else drawing.table
-
-
-def engine_of(found: Found) -> str:
-    """Return the engines that a study's runs had."""
-    engines = [
-        name
-        for table in found.tables.values()
-        if "engine" in table
-        for name in table["engine"].unique()
-    ]
-    return " and ".join(dict.fromkeys(engines)) or "compiled"

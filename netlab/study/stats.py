@@ -155,7 +155,7 @@ def _interval(
     if min(map(len, samples)) < FEWEST:
         ratios = samples[0] / samples[1][:, None] if samples[1:] else samples[0]
         return float(ratios.min()), float(ratios.max())
-    if 0:  # no noise to draw from
+    if all(np.ptp(sample) == 0 for sample in samples):  # no noise to draw from
         same = float(of(*(sample[:1] for sample in samples)))
         return same, same
     low, high = bootstrap(

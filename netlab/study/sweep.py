@@ -15,8 +15,8 @@ folder, the row is on the disk before the next run begins (`journal`), and the s
 goes on where it was stopped.
 
 Known limits. What only shows when a server starts, such as an address that is taken, is
-met by its run; the rows before it are kept. The place that a resumed run has in its
-block is the planned one, but it stands after a pause: the machine may have changed.
+met by its run; the rows before it are kept. A resumed run has its planned place in its
+block, but comes after a pause, in which the machine may have changed.
 
 What may not be put here: what the numbers mean (`verdicts`), and pictures.
 """
@@ -78,6 +78,8 @@ def sweep(
     """
     whole_number("repeats", repeats, 1, REPEATS_LIMIT)
     whole_number("seed", seed, 0, SEED_LIMIT - REPEATS_LIMIT)
+    if seed is None:
+        raise ValueError("seed=None: give a whole number, such as 1")
     points = combinations(grid, settings)
     asked = {"grid": dict(grid), "repeats": repeats, "seed": seed, "settings": settings}
     with journal.opened(folder, asked | {"machine": machine().as_dict()}) as kept:
