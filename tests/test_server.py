@@ -348,6 +348,8 @@ def test_an_interrupt_at_any_moment_leaves_nothing(workers_as, fresh):
         sys.unraisablehook = lambda _: None  # an interrupt in a callback of Python's
         warnings.simplefilter("ignore", ResourceWarning)  # closed by the collector
 
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # not if in a &
+
         def ring(*_):
             signal.raise_signal(signal.SIGINT)
 
