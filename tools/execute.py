@@ -196,7 +196,8 @@ def clean(value: Any, change: Callable[[str], str]) -> Any:
 
 def anonymous(text: str) -> str:
     """The text without the folders of this machine: they become `.` and `~`."""
-    text = CELL_FILE.sub("<cell>", text)
+    if "/ipykernel_" in text:  # a picture is long, and the pattern slow on it
+        text = CELL_FILE.sub("<cell>", text)
     for folder, name in (
         (str(ROOT), "."),
         (sys.prefix, "<python>"),

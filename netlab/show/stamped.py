@@ -64,7 +64,7 @@ def of_study(found: Found, drawings: Sequence[Drawing], plot: str | None) -> Mat
 
     Raises ValueError for a plot that is not the study's, or a table that it lacks.
     """
-    by_plot = {drawing.plot: drawing for drawing in drawings}
+    by_plot = {drawing.plot: drawing for drawing in reversed(drawings)}  # the first
     drawing = by_plot.get(drawings[0].plot if plot is None else plot)
     if drawing is None:
         raise ValueError(
