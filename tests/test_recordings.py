@@ -518,7 +518,7 @@ def test_the_command_refuses_before_the_first_run(tmp_path, monkeypatch):
 def test_the_project_is_described_in_a_copy_as_well(tmp_path):
     copy = Path(shutil.copytree(datapackage.DATA, tmp_path / "data"))
     recordings.record(made_up(), command=COMMAND, folder=copy)
-    assert recordings.names(copy) == (*recordings.names(), "made-up")
+    assert set(recordings.names(copy)) == {*recordings.names(), "made-up"}
     assert judged(copy) == []
     before = package_of(datapackage.DATA)
     assert package_of(copy)["title"] == before["title"]
