@@ -13,8 +13,9 @@ loop counts in its row of the shared counters at once, and looks at the stop's w
 before each client. A log's record is followed by a system call before the log's length
 is published: no compiler moves a store past one, so a reader never sees half a record.
 
-The loop is called once and returns when it is told to stop: 0, or -errno if waiting
-itself failed. Everything else that goes wrong ends one connection, and is counted.
+The loop is called once and returns when it is told to stop: 0; or -errno if waiting
+itself failed, MISPLACED if `place` named no worker. Everything else that goes wrong
+ends one connection, and is counted.
 
 A connection is given to another worker by a row of the table and the other's epoll: the
 row says whose it is before the epoll may tell of it. `place` is called at its address.
@@ -75,7 +76,7 @@ EINTR = errors.EINTR
 
 @native.jit
 def turn(own: Own) -> int:
-    """Wait, and deal with all that is ready; return 0, or -errno of the wait."""
+    """Wait, and deal with all that is ready; return 0, -errno, or MISPLACED."""
     count = native.epoll_wait(
         own["epoll"], own["events"], EVENTS_PER_TURN, patience_ms(own)
     )
@@ -213,7 +214,7 @@ def follow(own: Own, fd: int, before: int, after: int) -> None:
 def _loop(digest: int) -> Callable[[np.ndarray], int]:
     @native.cached
     def run(owns: np.ndarray) -> int:
-        """Serve until told to stop; return 0, or -errno if the wait failed.
+        """Serve until told to stop; return 0, or what ended it: -errno, MISPLACED.
 
         owns: OWN, shape (1,); what it names is kept alive by whoever calls.
         """

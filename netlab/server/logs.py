@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netlab.records import Log, columns
+from netlab.records import columns
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from netlab.records import Log
 
 ACCEPT = columns(
     time_ns="int64",
@@ -36,11 +38,6 @@ TURN = columns(
     accepted="int32",
     would_block="int32",
 )
-
-
-def new_log(capacity: int) -> Log:
-    """Return an empty log with room for `capacity` accepts."""
-    return Log(ACCEPT, capacity)
 
 
 def merge(logs: list[Log]) -> np.ndarray:

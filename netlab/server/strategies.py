@@ -60,7 +60,7 @@ _BUILT_IN = (
         traps=("one-shot holds within one epoll: on separate ones it does not help",)),
     Strategy("one-epoll-level", "all workers wait in one epoll, level-triggered",
         listeners.shared_by_all, Watching("one epoll"), placement.keep, "head, twice",
-        "2: a level-triggered epoll wakes the next waiter as well, who finds nothing",
+        "2: a level-triggered epoll wakes the next waiter as well, mostly in vain",
         workers_as=THREADS, addresses="one",
         traps=("a client's next request may be served by another worker",)),
     Strategy("one-epoll-edge", "all workers wait in one epoll, edge-triggered",
