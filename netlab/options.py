@@ -169,6 +169,11 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
     ),
     "reproduce": (
         ("names", {"nargs": "*", "metavar": "NAME", "help": "none: lists them"}),
+        ("--all", {"action": "store_true", "help": "every study; needs --out"}),
+        (
+            "--replay",
+            {"action": "store_true", "help": "from the recordings, not measured here"},
+        ),
         ("--repeats", {"type": int, "metavar": "K", "help": "of each kind of run"}),
         ("--seed", {"type": int, "metavar": "N", "help": "of the runs' order (1)"}),
         ("--out", {"metavar": "FOLDER", "help": "save tables and figures there"}),

@@ -180,9 +180,10 @@ def test_reproduce_prints_and_saves(tmp_path, capsys):
     assert main([*command, "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr()
     assert "top_share_percent" in printed.out
+    assert "? inconclusive: A hash spreads an idle burst." in printed.out
     folder = tmp_path / "burst"
     assert {path.name for path in folder.iterdir()} == {
-        *("burst.csv", "burst.png", "burst.txt", "study.json"),
+        *("burst.csv", "burst.png", "burst.txt", "study.json", "verdicts.csv"),
     }
     saved = json.loads((folder / "study.json").read_text())
     assert saved["settings"]["seed"] == 3
@@ -194,3 +195,4 @@ def test_reproduce_as_json(capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["study"] == "burst"
     assert len(found["tables"]["burst"]) == len(sharing.NAMES)
+    assert {one["value"] for one in found["verdicts"]} == {"inconclusive"}

@@ -601,6 +601,151 @@ def test_bad_choices_are_refused(options, change, message):
         choice(choice_runs().assign(**change), **options)
 
 
+def fewer(name, table):
+    """Another's table: other numbers, and not all kinds."""
+    if name == "orders":
+        return table[table["rule"] != "hash"].assign(
+            worker=lambda all: (all["worker"] + 1) % 4
+        )
+    if name == "choice":
+        other = table[table["strategy"] != "reuseport"].copy()
+        other["top_share_percent"] *= 0.9
+        return other
+    other = table[table["engine"] == "compiled"].copy()
+    for column in other.filter(like="_per_accept"):
+        other[column] *= 1.3
+    return other
+
+
+@pytest.mark.parametrize("case", ["herd, x-ray", *PLOTS])
+def test_an_outline_is_said_and_tabled_and_leaves_every_text_its_room(case):
+    name, table, options = CASES[case]
+    draw, alt, numbers = PLOTS[name]
+    recorded, before = fewer(name, table), table.copy()
+    found = list(drawn_texts(draw(table, recorded=recorded, **options).figure))
+    for (one, box), (other, beside) in combinations(found, 2):
+        assert not box.padded(-1).overlaps(beside.padded(-1)), (one, other)
+    assert " Outlined, as recorded: " in alt(table, recorded=recorded, **options)
+    both = numbers(table, recorded=recorded, **options)
+    here = both[both["from"] == "here"].drop(columns="from")
+    alone = numbers(table, **options)
+    pd.testing.assert_frame_equal(here, alone, check_dtype=False)
+    assert 0 < (both["from"] == "recorded").sum() < len(alone)
+    pd.testing.assert_frame_equal(table, before)
+
+
+def outlines(axes):
+    """The points of the hollow marks in the recording's ink."""
+    return {
+        (float(x), float(y))
+        for line in axes.lines
+        if line.get_markerfacecolor() == "none"
+        and line.get_markeredgecolor() == ROLES["recorded"].color
+        for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "along"),
+    [("herd", "workers"), ("herd_cost", "workers"), ("herd_under_load", "rate_per_s")],
+)
+def test_the_herd_s_outlines_are_the_recorded_medians_that_both_have(name, along):
+    _, runs, _ = EACH_PLOT[name]
+    draw, _, numbers = PLOTS[name]
+    recorded = fewer(name, runs)
+    wanted = numbers(recorded)
+    expected = set(zip(wanted[along], wanted["median"], strict=True))
+    assert outlines(draw(runs, recorded=recorded)) == expected
+    assert outlines(draw(runs)) == set()
+    few = runs[runs[along] == runs[along].min()]
+    drawn = outlines(draw(few, recorded=recorded))
+    assert drawn == {place for place in expected if place[0] == few[along].iloc[0]}
+    legend = draw(runs, recorded=recorded).get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["recorded"]
+    assert draw(runs).get_legend() is None
+
+
+def test_outlines_of_lines_have_the_form_of_their_line():
+    axes = herd(herd_runs(), recorded=fewer("herd", herd_runs()))
+    hollow = [line for line in axes.lines if line.get_markerfacecolor() == "none"]
+    assert [line.get_marker() for line in hollow] == ["o", "s", "^", "D"]
+
+
+def test_a_load_with_another_number_of_workers_is_not_outlined():
+    assert outlines(herd_under_load(load_runs(8), recorded=load_runs(16))) == set()
+
+
+def share_outlines(axes):
+    """Where the outlines of shares are, and how long."""
+    return {
+        (round(bar.get_y() + bar.get_height() / 2, 3), bar.get_width())
+        for bar in axes.child_axes[0].patches
+        if bar.get_facecolor()[3] == 0
+    }
+
+
+def test_shares_are_outlined_in_proportion_where_both_have_the_strategy():
+    accepts, recorded = accepts_of(count=400), accepts_of(count=200)
+    recorded = recorded[recorded["rule"].isin(["stays", "to the tail"])]
+    axes = orders(accepts, recorded=recorded)
+    drawn = share_outlines(axes)
+    top, next_top, *_ = sorted(_tops(axes, 4))
+    assert drawn == {
+        *((round(top + lane, 3), 100.0) for lane in range(4)),
+        (round(next_top + 2, 3), 400.0),
+    }
+    assert "□ recorded" in texts(axes)
+    assert "□ recorded" not in texts(orders(accepts))
+    alt = orders_tables.orders_alt(accepts, recorded=recorded)
+    assert "blocking 50, 50, 50, 50 of 200; exclusive 0, 0, 200, 0 of 200." in alt
+
+
+def test_shares_of_another_number_of_workers_are_not_outlined():
+    axes = orders(accepts_of(4), recorded=accepts_of(8))
+    assert share_outlines(axes) == set()
+
+
+def test_one_strip_is_not_called_each_of_one_rule():
+    one = orders_tables.orders_alt(accepts_of(rules=("stays",)))
+    assert one.startswith("One strip, with a mark")
+    assert orders_tables.orders_alt(accepts_of()).startswith(
+        "One strip for each of 5 rules, with a mark"
+    )
+
+
+def test_recorded_shares_are_hollow_marks_joined_with_what_was_measured():
+    runs = choice_runs(("level", "exclusive-rotate", "reuseport"))
+    recorded = fewer("choice", choice_runs(("level", "reuseport", "handoff-least")))
+    axes = choice(runs, recorded=recorded)
+    ((top, slow),) = outlines(axes)
+    assert (top, slow) == (pytest.approx(94 * 0.9), 21)
+    (joined,) = (line for line in axes.lines if line.get_linewidth() < 0.5)
+    assert list(joined.get_xdata()) == [pytest.approx(94 * 0.9), 94]
+    assert list(joined.get_ydata()) == [21, 21]
+    legend = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert legend == ["shared queue", "hash", "recorded"]
+
+
+@pytest.mark.parametrize("name", ["herd", "herd_cost", "herd_under_load", "choice"])
+def test_two_have_the_same_scale_if_each_has_room_for_the_other(name):
+    _, table, _ = EACH_PLOT[name]
+    draw, other = PLOTS[name][0], fewer(name, table)
+    if name == "herd":
+        other = other[other["workers"] <= 8]
+    if name == "choice":
+        other["top_share_percent"] -= 15
+    one, two = draw(table, room=other), draw(other, room=table)
+    assert (one.get_xlim(), one.get_ylim()) == (two.get_xlim(), two.get_ylim())
+    alone = draw(other)
+    assert (alone.get_xlim(), alone.get_ylim()) != (two.get_xlim(), two.get_ylim())
+
+
+def test_the_dashed_line_s_name_is_clear_of_others_where_there_is_more_room():
+    figure = herd(herd_runs(teams=(1, 2, 4, 8, 16)), room=herd_runs()).figure
+    for (one, box), (other, beside) in combinations(drawn_texts(figure), 2):
+        assert not box.padded(-1).overlaps(beside.padded(-1)), (one, other)
+
+
 def test_places_are_spread_by_as_little_as_needed():
     assert labels.spread([1, 5, 9], 2) == [1, 5, 9]
     assert labels.spread([5, 4, 4], 1) == pytest.approx([16 / 3, 10 / 3, 13 / 3])

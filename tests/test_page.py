@@ -14,7 +14,15 @@ import pytest
 import netlab
 from netlab.server import placement, strategies
 from netlab.server.worker import Worker
-from netlab.show import checkout, notes, page, plots, sources
+from netlab.show import (
+    checkout,
+    notes,
+    page,
+    plots,
+    sources,
+    stacked,
+    stamped,
+)
 from netlab.show.ledger import Ledger
 from netlab.show.questions import Question
 from netlab.study import catalogue, replay
@@ -146,12 +154,20 @@ def test_words_are_right_or_not():
     assert page.reveal(several, np.array([0, 1, 3])).summary == "2 of 3 right"
 
 
+def test_workers_keep_their_numbers_and_other_values_are_counted_from_one():
+    by_worker = page.predict("Shares?", [1, 2], count=2, each="worker")
+    winners = page.predict("Winners?", [1, 2], count=2, each="connection")
+    rows = [page.reveal(guess, [1, 2]).rows for guess in (by_worker, winners)]
+    assert [row.what for row in rows[0]] == ["worker 0", "worker 1"]
+    assert [row.what for row in rows[1]] == ["connection 1", "connection 2"]
+
+
 def test_pairs_for_each_label_have_a_row_each():
     rules = {"labels": ["a", "b"], "count": 2, "each": "share"}
     guess = page.predict("Where?", {"a": [90, 20]}, **rules)
     revealed = page.reveal(guess, {"a": (92, 20), "b": None})
     assert [row.what for row in revealed.rows] == [
-        "a share 0", "a share 1", "b share 0", "b share 1",
+        "a share 1", "a share 2", "b share 1", "b share 2",
     ]  # fmt: skip
     assert [row.off for row in revealed.rows] == [-2, 0, None, None]
 
@@ -485,23 +501,84 @@ def test_a_prediction_is_drawn_as_a_ghost():
     assert page.figure(a_burst(), predicted=nothing).alt == page.figure(a_burst()).alt
 
 
-def test_the_recording_is_told_beside_what_is_live():
+def test_the_recording_is_outlined_beside_what_is_live():
     recording = a_burst(EARLIER, "replayed", top=75.0)
     shown = page.figure(a_burst(), recorded=recording)
     assert (
         "live, 2026-01-02 · recorded 2025-11-12 on Linux 5.15 · 8 CPUs" in shown.stamp
     )
-    assert "Recorded on 2025-11-12: " in shown.alt
-    assert "level 75.0" in shown.alt
+    assert shown.alt.endswith("Outlined, as recorded: reuseport 37.5; level 75.0.")
     tops = shown.table[shown.table["strategy"] == "level"]
     assert tops.set_index("from")["median"].to_dict() == {"here": 92, "recorded": 75}
+    other = page.figure(a_burst(), recorded=a_burst(EARLIER, "replayed", top=50.0))
+    assert len({page.figure(a_burst()).png, shown.png, other.png}) == 3
 
 
-def test_a_replayed_figure_is_not_told_twice():
+def test_a_replayed_figure_is_not_told_twice_and_gets_no_outline():
     replayed = a_burst(mode="replayed")
-    shown = page.figure(replayed, recorded=a_burst(EARLIER, "replayed"))
+    shown = page.figure(replayed, recorded=a_burst(EARLIER, "replayed", top=50.0))
     assert "from" not in shown.table
     assert "2025" not in shown.stamp
+    assert shown.png == page.figure(replayed).png
+
+
+def a_rotation(machine=MACHINE, mode="live", connections=8):
+    table = pd.DataFrame({"every": "1", "connection": range(1, connections + 1)})
+    table["worker"] = table["connection"] % 2
+    return Found("rotate", {"rotate": table}, {}, machine=machine, mode=mode)
+
+
+def test_a_recording_that_is_not_drawn_is_told_and_tabled():
+    shown = page.figure(a_rotation(), recorded=a_rotation(EARLIER, "replayed", 6))
+    assert shown.png == page.figure(a_rotation()).png
+    assert "Recorded on 2025-11-12: Strips of the first 64" in shown.alt
+    assert shown.table["from"].tolist() == ["here"] * 2 + ["recorded"] * 2
+    assert shown.table["connections"].tolist() == [4, 4, 3, 3]
+
+
+def test_the_words_of_a_recording_that_are_long_are_left_to_the_table(monkeypatch):
+    monkeypatch.setattr(stamped, "LONGEST", 20)
+    shown = page.figure(a_rotation(), recorded=a_rotation(EARLIER, "replayed", 6))
+    assert shown.alt.endswith("The table has what was recorded on 2025-11-12 too.")
+
+
+# Two of one study.
+
+
+def test_two_of_a_study_are_shown_with_both_stamps_words_and_tables():
+    mine = a_burst(EARLIER, "replayed", top=50.0)
+    shown = page.beside(mine, a_burst(), titles=("mine", "theirs"))
+    assert "mine: Linux 5.15 · 8 CPUs" in shown.stamp
+    assert "replayed from 2025-11-12 — theirs: Linux 6.18" in shown.stamp
+    assert "mine: Dots: " in shown.alt
+    assert "level 50.0" in shown.alt
+    assert "theirs: Dots: " in shown.alt
+    assert "level 92.0" in shown.alt
+    tops = shown.table[shown.table["strategy"] == "level"]
+    assert tops.set_index("from")["median"].to_dict() == {"mine": 50, "theirs": 92}
+
+
+def test_two_of_a_study_are_drawn_to_the_same_scale():
+    two = {"mine": a_burst(top=30.0), "theirs": a_burst(EARLIER, top=90.0)}
+    parts = {title: page._material(found, None) for title, found in two.items()}
+    one, other = stacked.draw_axes(parts, {"mine": {}, "theirs": {}})
+    assert one.get_xlim() == other.get_xlim()
+    alone = parts["mine"].row.draw(parts["mine"].table)
+    assert alone.get_xlim() != one.get_xlim()
+    one.figure.figure.draw_without_rendering()
+    above, below = (axes.get_window_extent() for axes in (one, other))
+    assert (above.x0, above.x1) == (below.x0, below.x1)
+    assert above.y0 > below.y1
+    assert [part.get_suptitle() for part in (one.figure, other.figure)] == [*two]
+
+
+def test_what_are_not_two_of_one_study_is_refused():
+    with pytest.raises(ValueError, match="'burst' and 'rotate': give two of the same"):
+        page.beside(a_burst(), a_rotation())
+    with pytest.raises(ValueError, match="draws the table 'burst', which this 'burst'"):
+        page.beside(a_burst(), Found("burst", {}, {}, machine=MACHINE))
+    with pytest.raises(ValueError, match=r"titles=.*: give two that differ"):
+        page.beside(a_burst(), a_burst(), titles=("same", "same"))
 
 
 def test_a_plot_that_is_not_the_study_s_is_refused():

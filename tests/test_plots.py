@@ -138,7 +138,10 @@ def test_a_connection_counts_for_its_owner():
 
 def test_a_guess_is_a_ghost_beside_and_a_recording_an_outline_around():
     axes = draw(
-        "accepts_per_worker", workers_of([5, 7]), predicted=[9, 3], recorded=[6, 6]
+        "accepts_per_worker",
+        workers_of([5, 7]),
+        predicted=[9, 3],
+        recorded=workers_of([6, 6]),
     )
     measured, ghosts, outlines = axes.containers
     assert (heights(measured), heights(ghosts)) == ([5, 7], [9, 3])

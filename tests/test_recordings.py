@@ -38,6 +38,7 @@ SMALL = {
     "steering": {"connections": 10},
     "matrix": {"names": ["level", "blocking"]},
     "xray": {},
+    "two-truths": {"fired_s": 0.2, "rates_per_s": (600,), "clients": (4,)},
 }
 TYPES = {"integer": "int64", "number": "float64", "boolean": "bool", "string": "str"}
 

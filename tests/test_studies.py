@@ -16,7 +16,8 @@ from netlab.kernel import machine, threads
 from netlab.server import engines, strategies
 from netlab.server.strategy import Strategy
 from netlab.show.plots import PLOTS
-from netlab.study import death, latency, steered, xrayed
+from netlab.study import datapackage, death, latency, recordings, steered, xrayed
+from netlab.study.found import Found
 from netlab.watch import tracefs
 from netlab.watch.trace_tables import COUNTS
 from tests.bounded import left_behind, linux, until
@@ -312,8 +313,8 @@ def test_the_shortest_is_shown_and_of_level_the_shortest_with_an_eagain():
 @pytest.fixture
 def untraced(monkeypatch, tmp_path):
     monkeypatch.setattr(xrayed.trace, "available", lambda: "it takes root")
-    monkeypatch.setattr(xrayed, "RECORDED", tmp_path / "xray.csv")
-    return tmp_path / "xray.csv"
+    monkeypatch.setattr(datapackage, "DATA", tmp_path)
+    return tmp_path
 
 
 def test_without_rights_the_log_of_turns_is_drawn_and_a_note_says_so(untraced):
@@ -362,7 +363,8 @@ def test_without_rights_a_recorded_trace_is_given_beside_it(untraced):
         [("span", 0, "asleep", 0, 5, 1)],
         columns=["kind", "worker", "what", "begin_ns", "end_ns", "cpu"],
     )
-    recorded.to_csv(untraced, index=False)
+    earlier = Found("xray", {"xray": recorded}, {"seed": 1})
+    recordings.record(earlier, command="made up", folder=untraced)
     found = xrayed.xray(1, **QUIET)
     pd.testing.assert_frame_equal(found.tables["recorded"], recorded, check_dtype=False)
 

@@ -27,6 +27,7 @@ from netlab.show import (
     steering,
 )
 from netlab.show.named_rows import digits
+from netlab.show.palette import ROLES
 
 STRATEGIES = (
     "blocking", "level", "level-drain", "edge", "oneshot", "one-epoll-level",
@@ -700,3 +701,142 @@ def test_numbers_have_three_digits():
     assert [digits(value) for value in (1.6, 15, 119.9, 1234.5, 0, 0.36, np.nan)] == [
         "1.60", "15.0", "120", "1,234", "0", "0.360", "–",
     ]  # fmt: skip
+
+
+def half_of(given):
+    """The same strategies or settings but the last, with other numbers."""
+    kind = "migrate" if "migrate" in given else "strategy"
+    kinds = list(dict.fromkeys(given[kind]))
+    other = given[given[kind].isin(kinds[: max(1, len(kinds) - 1)])].copy()
+    for name in ("share_percent", "top_share_percent", "latency_ms"):
+        if name in other:
+            other[name] *= 0.8
+    return other
+
+
+OUTLINED = ("slow_worker", "burst", "latency_tail", "worker_death", "steering")
+
+
+@pytest.mark.parametrize("size", ["page", "one"])
+@pytest.mark.parametrize("name", OUTLINED)
+def test_an_outline_is_said_and_tabled_and_leaves_every_text_its_room(name, size):
+    given, options = SIZES[size][name]
+    recorded, before = half_of(given), given.copy()
+    row = ROWS[name]
+    assert clashes(row.draw(given, recorded=recorded, **options)) == []
+    alt = row.alt(given, recorded=recorded, **options)
+    assert alt.startswith(row.alt(given, **options))
+    assert " Outlined, as recorded: " in alt
+    table = row.table(given, recorded=recorded, **options)
+    here = table[table["from"] == "here"].drop(columns="from")
+    pd.testing.assert_frame_equal(
+        here, row.table(given, **options), check_dtype=False, check_like=True
+    )
+    assert 0 < (table["from"] == "recorded").sum() <= len(here)
+    pd.testing.assert_frame_equal(given, before)
+
+
+@pytest.mark.parametrize("name", OUTLINED)
+def test_a_recording_of_other_strategies_leaves_no_outline(name):
+    given, options = DATA[name]
+    other = given.assign(strategy="another")
+    if name == "worker_death":
+        given, other = death_runs((True,)), death_runs((False,))
+    row = ROWS[name]
+    assert row.alt(given, recorded=other, **options).endswith(
+        "Outlined, as recorded: nothing that both have."
+    )
+    assert "recorded" not in set(row.table(given, recorded=other, **options)["from"])
+    drawn = row.draw(given, recorded=other, **options)
+    assert len(drawn.get_children()) == len(row.draw(given, **options).get_children())
+
+
+@pytest.mark.parametrize("name", ["slow_worker", "burst"])
+def test_a_ring_is_at_the_recorded_median_of_the_strategies_that_both_have(name):
+    given, _ = DATA[name]
+    recorded = half_of(given)
+    axes = draw(name, given, recorded=recorded)
+    rows = [label.get_text() for label in axes.get_yticklabels()]
+    column = "share_percent" if name == "slow_worker" else "top_share_percent"
+    medians = recorded.groupby("strategy")[column].median()
+    rings = [
+        (x, rows[int(y)])
+        for x, y in marks(axes, marker="o", markerfacecolor="none")
+        if not np.isnan(x)
+    ]
+    assert {strategy: x for x, strategy in rings} == medians.to_dict()
+    assert len(rings) == len(rows) - 1
+    assert "ring: recorded" in axes.get_xlabel()
+    assert "ring" not in draw(name, given).get_xlabel()
+    ghosts = draw(name, given, recorded=recorded, predicted=PREDICTED)
+    assert clashes(ghosts) == []
+    other = draw(name, given, recorded=recorded.assign(**{column: 7}))
+    assert {x for x, _ in marks(other, marker="o", markerfacecolor="none")} > {7}
+
+
+def test_a_recording_with_another_number_of_workers_has_another_ideal_and_no_ring():
+    given, other = burst_runs(workers=4), burst_runs(workers=8, connections=24)
+    assert "nothing that both have" in ROWS["burst"].alt(given, recorded=other)
+
+
+def test_recorded_latencies_are_thin_lines_in_the_stroke_of_their_strategy():
+    given = tail_requests()
+    recorded = half_of(tail_requests(("reuseport", "exclusive", "level")))
+    axes = draw("latency_tail", given, recorded=recorded, published=PUBLISHED)
+    ink = [line for line in axes.lines if line.get_color() == ROLES["recorded"].color]
+    assert len(ink) == 2
+    own = {line.get_linestyle(): line for line in axes.lines[:4:2]}
+    for line, strategy in zip(ink, ("reuseport", "exclusive"), strict=True):
+        latency_ms = recorded.loc[recorded["strategy"] == strategy, "latency_ms"]
+        assert np.ma.max(line.get_xdata()) == latency_ms.max()
+        assert line.get_linewidth() < own[line.get_linestyle()].get_linewidth()
+    assert {line.get_linestyle() for line in ink} == set(own)
+    named = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert [name for name in named if "recorded" in name] == [
+        "recorded, in the same strokes"
+    ]
+
+
+def test_the_recorded_share_of_answered_clients_frames_the_bar():
+    given, recorded = death_runs(clients=200), death_runs(clients=400)
+    axes = draw("worker_death", given, recorded=recorded)
+    (without,), (with_it,) = axes.containers[-2:]
+    assert without.get_width() == 200 * (400 - 54) / 400
+    assert with_it.get_width() == 200
+    assert not without.get_fill() or without.get_facecolor()[3] == 0
+    named = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert named == ["answered", "reset", "recorded"]
+
+
+def test_a_square_has_the_shade_of_the_recorded_share():
+    given = steered(["reuseport"])
+    recorded = given.assign(connections=[100, 0, 0, 100])
+    axes = draw("steering", given, recorded=recorded)
+    squares = [patch for patch in axes.patches if patch.get_fill()]
+    shades = [patch.get_facecolor()[0] for patch in squares]
+    assert [round(shade, 2) for shade in shades] == [0, 1, 1, 0]
+    alt = ROWS["steering"].alt(given, recorded=recorded)
+    assert alt.endswith("Outlined, as recorded: reuseport 100.0 % on the client's CPU.")
+
+
+@pytest.mark.parametrize("name", ["slow_worker", "burst", "latency_tail"])
+def test_two_have_the_same_scale_if_each_has_room_for_the_other(name):
+    given, _ = DATA[name]
+    other = half_of(half_of(given))
+    limits = [
+        draw(name, one, room=room).get_xlim()
+        for one, room in ((given, other), (other, given))
+    ]
+    assert limits[0] == limits[1] != draw(name, other).get_xlim()
+
+
+def test_bars_and_shades_have_the_scale_of_both():
+    few, many = death_runs(clients=200), death_runs(clients=400)
+    assert draw("worker_death", few, room=many).get_xlim() == (0, 400)
+    even = steered(["reuseport"]).assign(connections=50)
+    one_sided = even.assign(connections=[100, 0, 0, 100])
+    fills = [
+        draw("steering", even, **room).collections[0].get_facecolors()[0, 0]
+        for room in ({}, {"room": one_sided})
+    ]
+    assert fills[0] < fills[1]

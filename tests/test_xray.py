@@ -161,6 +161,13 @@ def test_worker_0_is_on_top_and_time_begins_at_the_first_waking():
     assert axes.get_xlabel() == "time since the first waking (µs)"
 
 
+def test_two_have_the_same_time_if_each_has_room_for_the_other():
+    late = table_of(life(0, 30, 45, 60, "accept"))  # it slept 40 us before
+    assert xray(late).get_xlim() == (-40, 60)
+    limits = {xray(late, room=HERD).get_xlim(), xray(HERD, room=late).get_xlim()}
+    assert limits == {(-40, 90)}
+
+
 def test_outcomes_are_written_at_the_right():
     axes = xray(HERD)
     assert texts(axes) == [

@@ -49,6 +49,19 @@ def listen_of(settings: dict[str, Any]) -> dict[str, Any]:
     return settings | ({"listen": listen} if listen else {})
 
 
+def refuse_impossible(names: list[str], what: str, remedy: str = "") -> None:
+    """Raise ValueError, before the first run, for a study that cannot be live here.
+
+    what: is to become of it, as in "recorded". remedy: another than the reason's own.
+    """
+    from netlab.study import catalogue, replay
+
+    for name in names:
+        catalogue.find(name)
+        if reason := replay.impossible(name):
+            raise ValueError(f"{name} cannot be {what} here. {reason}{remedy}")
+
+
 def told_to_end() -> threading.Event:
     """Return what SIGINT and SIGTERM set from now on, instead of ending the program."""
     over = threading.Event()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from netlab.commands.output import say
+from netlab.commands.output import refuse_impossible, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ def record(settings: dict[str, Any]) -> int:
     if not wanted:
         _list(folder)
         return 0
-    _refuse_impossible(wanted)
+    refuse_impossible(wanted, "recorded")
     for name in wanted:
         _record(name, settings, folder)
     return 0
@@ -37,16 +37,6 @@ def _record(name: str, settings: dict[str, Any], folder: str | None) -> None:
     files = sorted(place.iterdir())
     size = sum(path.stat().st_size for path in files)
     say(f"{name} recorded: {len(files)} tables, {size:,} bytes in {place}")
-
-
-def _refuse_impossible(names: list[str]) -> None:
-    """Raise ValueError, before the first run, for a study that cannot be live here."""
-    from netlab.study import catalogue, replay
-
-    for name in names:
-        catalogue.find(name)
-        if reason := replay.impossible(name):
-            raise ValueError(f"{name} cannot be recorded here. {reason}")
 
 
 def _list(folder: str | Path | None) -> None:

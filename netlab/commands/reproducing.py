@@ -1,4 +1,4 @@
-"""The command that measures a named study again, and draws it."""
+"""The command that measures named studies again, or replays them, and draws them."""
 
 from __future__ import annotations
 
@@ -6,72 +6,96 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netlab.commands import folders, index, tasks
 from netlab.commands.output import print_table, say
+from netlab.commands.reproducing_all import reproduce_all
 
 if TYPE_CHECKING:
-    from netlab.study.catalogue import Drawing, Study
+    from netlab.commands.tasks import Task
+    from netlab.study.catalogue import Study
     from netlab.study.found import Found
+    from netlab.study.verdicts import Verdict
 
 ROWS = 40  # printed of a table; --json and --out have all
 
 
 def reproduce(settings: dict[str, Any]) -> int:
-    """Measure named studies again: tables, and with --out figures."""
-    from netlab.study.catalogue import STUDIES, find
-
+    """Measure named studies again, or all: tables, verdicts, and with --out figures."""
     as_json, out = settings.pop("json"), settings.pop("out", None)
-    studies = [find(name) for name in settings.pop("names", [])]
-    if not studies:
-        for study in STUDIES:
-            print(f"{study.name:<14}{study.question}")
-        return 0
-    found = [study.run(**settings) for study in studies]
-    for study, one in zip(studies, found, strict=True):
+    names, everything = settings.pop("names", []), settings.pop("all", False)
+    is_replay = settings.pop("replay", False)
+    if not names and not everything:
+        return _list()
+    _refuse(names, everything, out)
+    to_do = tasks.asked(names, is_replay, settings)
+    folder = None if out is None else Path(out)
+    if folder:
+        index.refuse_other(folder)
+    if everything and folder:
+        return reproduce_all(to_do, settings, folder, as_json)
+    return _reproduce_named(to_do, settings, folder, as_json)
+
+
+def _list() -> int:
+    from netlab.study.catalogue import STUDIES
+
+    for study in STUDIES:
+        print(f"{study.name:<14}{_about(study.about_s):<7}{study.question}")
+    return 0
+
+
+def _about(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _refuse(names: list[str], everything: bool, out: str | None) -> None:
+    if everything and names:
+        raise ValueError(f"--all and {', '.join(names)}: give one of both")
+    if everything and out is None:
+        raise ValueError(
+            "--all finds more than a screen can hold: give a folder, --out FOLDER"
+        )
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"{', '.join(twice)} is named twice: once is enough")
+
+
+def _reproduce_named(
+    to_do: list[Task], settings: dict[str, Any], out: Path | None, as_json: bool
+) -> int:
+    """Measure one study after the other, and tell and save each at once."""
+    for study, _ in to_do:
+        if out and (out / study.name).exists():
+            raise ValueError(
+                f"{out / study.name} is there already: remove it, or give another --out"
+            )
+    told = []
+    for task in to_do:
+        found = task.found(settings)
+        verdicts = task.study.verdicts(found)
+        told.append(found.as_dict() | {"verdicts": [one._asdict() for one in verdicts]})
         if not as_json:
-            _tell(one)
+            _tell(found, verdicts)
         if out:
-            _save(study, one, Path(out) / study.name)
+            _save(task.study, found, verdicts, out)
     if as_json:
-        told = [one.as_dict() for one in found]
         print(json.dumps(told[0] if len(told) == 1 else told))
     return 0
 
 
-def _tell(found: Found) -> None:
-    """Print the tables, of long ones the beginning."""
+def _tell(found: Found, verdicts: list[Verdict]) -> None:
+    """Print the tables, of long ones the beginning, and the verdicts."""
     for name, table in found.tables.items():
         more = f", the first {ROWS} of {len(table)} rows" if len(table) > ROWS else ""
         print(f"{found.name}: {name}{more}")
         print_table(table.head(ROWS))
+    for verdict in verdicts:
+        print(verdict)
     for note in found.notes:
         say(note)
 
 
-def _save(study: Study, found: Found, folder: Path) -> None:
-    """Write the tables, and a PNG a figure with its words."""
-    from netlab.show import figures, plots
-    from netlab.show.stamped import engine_of
-
-    found.save(folder)
-    stamp = figures.stamp(
-        found.machine,
-        engine=engine_of(found),
-        repeats=int(found.settings.get("repeats", 1)),
-        mode=found.mode,
-    )
-    for drawing in study.drawings:
-        shown = plots.show(
-            drawing.plot,
-            found.tables[drawing.table],
-            stamp=stamp,
-            **drawing.options(found),
-        )
-        path = shown.save(folder / f"{_file_name(study, drawing)}.png")
-        path.with_suffix(".txt").write_text(f"{shown.alt}\n{shown.stamp}\n")
-        say(f"{path} drawn")
-
-
-def _file_name(study: Study, drawing: Drawing) -> str:
-    """Return the plot's name, and the table's if the plot draws several."""
-    alike = [one for one in study.drawings if one.plot == drawing.plot]
-    return drawing.plot if len(alike) == 1 else drawing.table
+def _save(study: Study, found: Found, verdicts: list[Verdict], out: Path) -> None:
+    place = folders.save(study, found, verdicts, out)
+    for figure in folders.opened(place).figures:
+        say(f"{place / figure.file} drawn")
+    index.write(out)

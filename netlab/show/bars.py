@@ -23,13 +23,13 @@ def accepts_per_worker(
     workers: pd.DataFrame,
     *,
     predicted: Sequence[float] | None = None,
-    recorded: Sequence[float] | None = None,
+    recorded: pd.DataFrame | None = None,
     axes: Axes | None = None,
 ) -> Axes:
     """Draw a bar per worker, grouped by its CPU: the connections that it owned.
 
     predicted: a guess for each worker, drawn as a ghost beside its bar.
-    recorded: another run's numbers, drawn as an outline around its bar.
+    recorded: another run's workers, as many, drawn as outlines around their bars.
 
     Raises ValueError if there are no workers.
     """

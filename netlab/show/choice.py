@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from netlab.show.choice_tables import (
     FAMILIES,
@@ -21,6 +22,14 @@ from netlab.show.choice_tables import (
     choice_table,
 )
 from netlab.show.labels import Named, Stroke, name_points
+from netlab.show.outlines import (
+    AROUND,
+    HOLLOW,
+    THIN,
+    legend_mark,
+    parted,
+    with_room,
+)
 from netlab.show.palette import (
     BLUE,
     CARD,
@@ -44,6 +53,7 @@ STYLES: dict[str, Style] = {
     "handed over": Style(GREEN, "^", "", ":"),
 }
 IDEAL = (IDEAL_TOP_PERCENT, IDEAL_SLOW_PERCENT)
+MARK_PT = 7.0
 EQUAL_SLOW_PERCENT = 50  # of two workers
 
 
@@ -52,18 +62,22 @@ def choice(
     runs: pd.DataFrame,
     *,
     predicted: Mapping[str, tuple[float, float]] | None = None,
+    recorded: pd.DataFrame | None = None,
+    room: pd.DataFrame | None = None,
     axes: Axes | None = None,
 ) -> Axes:
     """Draw a point per strategy: its top worker's share, and its slow worker's.
 
     A mark at the medians of the repeats, bars over their ranges. predicted: a
-    guess of both shares in percent by strategy, drawn as a ghost.
+    guess of both shares in percent by strategy, drawn as a ghost. recorded: others'
+    runs, outlined where both have them. room: runs for which the axes have room too.
 
     Raises ValueError if there are no runs, or a strategy lacks one of the two.
     """
-    table = choice_table(runs, predicted)
+    both = choice_table(runs, predicted, recorded)
+    table, theirs = parted(both)
     axes = axes if axes is not None else new_axes(4.8)
-    _limits(axes, table)
+    _limits(axes, with_room(both, choice_table, room))
     measured = table.dropna(subset="top_percent")
     for family in FAMILIES:
         _family(axes, family, measured.query("family == @family"))
@@ -72,12 +86,15 @@ def choice(
         for row in rows(measured)
     ]
     strokes = _whiskers(measured) + _ideal(axes)
+    strokes += _outlines(axes, theirs, measured)
+    outlined = [Named(row.top_percent, row.slow_percent, "") for row in rows(theirs)]
     if predicted:
         guesses = table.dropna(subset="predicted_top")
         points += _ghosts(axes, guesses)
         strokes += _joins(axes, guesses)
-    _head(axes)
-    name_points(axes, [*points, Named(*IDEAL, "the ideal", "ideal")], strokes)
+    _head(axes, [legend_mark()] if len(theirs) else [])
+    points += [Named(*IDEAL, "the ideal", "ideal")]
+    name_points(axes, points, strokes, outlined)
     return axes
 
 
@@ -117,7 +134,7 @@ def _family(axes: Axes, family: str, own: pd.DataFrame) -> None:
         elinewidth=1.2, zorder=3,
     )  # fmt: skip
     axes.plot(
-        top, slow, color=style.color, marker=style.marker, markersize=7,
+        top, slow, color=style.color, marker=style.marker, markersize=MARK_PT,
         linestyle="none", markeredgecolor=INK, markeredgewidth=0.6, zorder=3.5,
         label=family,
     )  # fmt: skip
@@ -163,12 +180,33 @@ def _joins(axes: Axes, guesses: pd.DataFrame) -> list[Stroke]:
     return strokes
 
 
-def _head(axes: Axes) -> None:
+def _outlines(
+    axes: Axes, recorded: pd.DataFrame, measured: pd.DataFrame
+) -> list[Stroke]:
+    """Draw others' medians, each joined with what was measured here."""
+    here = {row.strategy: (row.top_percent, row.slow_percent) for row in rows(measured)}
+    strokes: list[Stroke] = []
+    for row in rows(recorded):
+        there = (row.top_percent, row.slow_percent)
+        strokes += [(there, here[row.strategy])]
+        axes.plot(
+            *there, marker=STYLES[row.family].marker, markersize=MARK_PT + AROUND,
+            zorder=4, **HOLLOW,
+        )  # fmt: skip
+        axes.plot(
+            *zip(*strokes[-1], strict=True), color=ROLES["recorded"].color, zorder=2,
+            linewidth=THIN / 2,
+        )  # fmt: skip
+    return strokes
+
+
+def _head(axes: Axes, also: list[Line2D]) -> None:
     axes.set_xlabel("top worker's share of an idle burst onto four workers (%)")
     axes.set_ylabel("share of a five times slower\nworker of two (%)")
     axes.set_title("No strategy wins: two loads, two verdicts", pad=26)
+    marks = [*axes.get_legend_handles_labels()[0], *also]
     axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1.02), ncols=4, borderpad=0,
+        handles=marks, loc="lower left", bbox_to_anchor=(0, 1.02), ncols=5, borderpad=0,
         handletextpad=0.2, columnspacing=1.2, borderaxespad=0, handlelength=1.4,
     )  # fmt: skip
     how: dict[str, Any] = {

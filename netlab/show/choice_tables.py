@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from netlab.show.outlines import of_both, parted, told
 from netlab.show.tables import require, rows
 
 REMEDY = "give the table of the study 'choice'"
@@ -16,13 +17,17 @@ MEASURES = ("top", "slow")
 
 
 def choice_table(
-    runs: pd.DataFrame, predicted: Mapping[str, tuple[float, float]] | None = None
+    runs: pd.DataFrame,
+    predicted: Mapping[str, tuple[float, float]] | None = None,
+    recorded: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return a row per strategy: the medians of both shares, with their ranges.
 
     Columns: strategy, family, top_percent, top_low, top_high, slow_percent,
     slow_low, slow_high, repeats; and with a prediction, predicted_top and
     predicted_slow. A strategy that was only predicted has a row without numbers.
+    recorded: others' runs, further rows that a column `from` tells apart, see
+    `outlines.of_both`.
     """
     names = [f"{measure}_share_percent" for measure in MEASURES]
     require(runs, "runs of choice", REMEDY, "strategy", "family", *names)
@@ -41,7 +46,8 @@ def choice_table(
                 f"strategy {strategy!r} has no {name}: measure both, or none"
             )
     table["repeats"] = by_strategy.size()
-    return _with_guesses(table, predicted or {}).reset_index()
+    table = _with_guesses(table, predicted or {}).reset_index()
+    return of_both(table, recorded, choice_table, ["strategy", "family"])
 
 
 def _with_guesses(
@@ -62,10 +68,12 @@ def _with_guesses(
 
 
 def choice_alt(
-    runs: pd.DataFrame, predicted: Mapping[str, tuple[float, float]] | None = None
+    runs: pd.DataFrame,
+    predicted: Mapping[str, tuple[float, float]] | None = None,
+    recorded: pd.DataFrame | None = None,
 ) -> str:
     """Return what `plots.choice` shows, in words."""
-    table = choice_table(runs, predicted)
+    table, theirs = parted(choice_table(runs, predicted, recorded))
     measured = table.dropna(subset="top_percent")
     each = "; ".join(
         f"{row.strategy} ({row.family}) {row.top_percent:.3g} % ({row.top_low:.3g} to "
@@ -81,4 +89,10 @@ def choice_alt(
     )
     for strategy, (top, slow) in (predicted or {}).items():
         text += f" Predicted for {strategy}: {top:g} % and {slow:g} %."
-    return text
+    return text + told(
+        recorded,
+        (
+            f"{row.strategy} {row.top_percent:.3g} % and {row.slow_percent:.3g} %"
+            for row in rows(theirs)
+        ),
+    )

@@ -17,11 +17,13 @@ from netlab.show.herd_lines import (
     DASHES,
     draw_lines,
     note,
+    outline_lines,
     scale_cost,
     scale_events,
     scale_rates,
     scale_workers,
 )
+from netlab.show.outlines import parted, with_room
 from netlab.show.palette import (
     INK,
     MUTED,
@@ -44,25 +46,34 @@ INSET = (0.0, 0.765, 0.7, 0.19)  # its place: left, bottom, width, height
 
 @look()
 def herd(
-    runs: pd.DataFrame, *, xray: pd.DataFrame | None = None, axes: Axes | None = None
+    runs: pd.DataFrame,
+    *,
+    xray: pd.DataFrame | None = None,
+    recorded: pd.DataFrame | None = None,
+    room: pd.DataFrame | None = None,
+    axes: Axes | None = None,
 ) -> Axes:
     """Draw events per accept against the number of workers, for all that is counted.
 
     A mark at the median of the repeats, a bar over their range. Wake-ups of other
     engines are drawn lighter. xray: the record of one connection, for an inset; a
-    row per span or mark: kind, worker, what, begin_ns, end_ns, cpu.
+    row per span or mark: kind, worker, what, begin_ns, end_ns, cpu. recorded: others'
+    runs, outlined where both have them. room: runs for which the axes have room too.
 
     Raises ValueError if there are no runs of `level` or `exclusive`.
     """
-    table = herd_tables.herd_table(runs)
+    both = herd_tables.herd_table(runs, recorded=recorded)
+    table, theirs = parted(both)
+    all_of = with_room(both, herd_tables.herd_table, room)
     axes = axes if axes is not None else new_axes(4.4 if xray is None else 5.9)
-    scale_workers(axes, table)
-    most = max(2, table[["high", "workers"]].to_numpy().max())
+    scale_workers(axes, all_of)
+    most = max(2, all_of[["high", "workers"]].to_numpy().max())
     band = 0 if xray is None else BAND
     scale_events(axes, most, band)
-    _one_each(axes)
+    _one_each(axes, table["workers"].to_numpy().max())
     _shade_again(axes, table)
     draw_lines(axes, table, "workers")
+    outline_lines(axes, theirs, "workers")
     axes.set_ylabel("events per accept (median and range)", y=(1 - band) / 2)
     axes.set_title(_title(table))
     if xray is not None:
@@ -71,45 +82,66 @@ def herd(
 
 
 @look()
-def herd_cost(runs: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
+def herd_cost(
+    runs: pd.DataFrame,
+    *,
+    recorded: pd.DataFrame | None = None,
+    room: pd.DataFrame | None = None,
+    axes: Axes | None = None,
+) -> Axes:
     """Draw the workers' CPU time per accept against their number.
 
-    A mark at the median of the repeats, a bar over their range.
+    A mark at the median of the repeats, a bar over their range. recorded, room: see
+    `herd`.
 
     Raises ValueError if there are no runs of `level` or `exclusive`.
     """
-    table = herd_tables.herd_cost_table(runs)
+    both = herd_tables.herd_cost_table(runs, recorded)
+    table, theirs = parted(both)
+    all_of = with_room(both, herd_tables.herd_cost_table, room)
     axes = axes if axes is not None else new_axes(3.4)
-    scale_workers(axes, table)
-    ends = table[["low", "high"]].to_numpy()
+    scale_workers(axes, all_of)
+    ends = all_of[["low", "high"]].to_numpy()
     scale_cost(axes, ends.min(), ends.max())
     draw_lines(axes, table, "workers")
+    outline_lines(axes, theirs, "workers")
     axes.set_ylabel("CPU time per accept (µs)")
     axes.set_title("What a connection costs all workers together")
     return axes
 
 
 @look()
-def herd_under_load(runs: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
+def herd_under_load(
+    runs: pd.DataFrame,
+    *,
+    recorded: pd.DataFrame | None = None,
+    room: pd.DataFrame | None = None,
+    axes: Axes | None = None,
+) -> Axes:
     """Draw events per accept against the offered rate: a busy worker does not wait.
 
     A mark at the median of the repeats, a bar over their range. The dashed line is
-    the number of workers, the same in all runs.
+    the number of workers, the same in all runs. recorded, room: see `herd`; runs of
+    another number of workers are not outlined.
 
     Raises ValueError if it is not, or if there are no runs of the two strategies.
     """
-    table = herd_tables.herd_under_load_table(runs)
+    both = herd_tables.herd_under_load_table(runs, recorded)
+    table, theirs = parted(both)
+    all_of = with_room(both, herd_tables.herd_under_load_table, room)
     workers = herd_tables.team_of(runs)
+    most = max(workers, workers if room is None else herd_tables.team_of(room))
     axes = axes if axes is not None else new_axes(3.6)
-    rates = sorted(set(table["rate_per_s"]))
+    rates = sorted(set(all_of["rate_per_s"]))
     scale_rates(axes, rates)
-    scale_events(axes, max(workers, table["high"].to_numpy().max()))
+    scale_events(axes, max(most, all_of["high"].to_numpy().max()))
     axes.axhline(workers, color=MUTED, linewidth=1, linestyle=DASHES, zorder=1)
     note(
         axes, (rates[-1], workers), (0, 3), f"all {workers} workers", ha="right",
         va="bottom",
     )  # fmt: skip
     draw_lines(axes, table, "rate_per_s")
+    outline_lines(axes, theirs, "rate_per_s")
     axes.set_ylabel("events per accept")
     axes.set_title("The herd under load: a busy worker does not wait")
     return axes
@@ -123,11 +155,14 @@ def _title(table: pd.DataFrame) -> str:
     return "What one connection sets going"
 
 
-def _one_each(axes: Axes) -> None:
-    """Draw the line on which every connection wakes every worker."""
+def _one_each(axes: Axes, most: int) -> None:
+    """Draw the line on which every connection wakes every worker.
+
+    most: workers that were measured; beyond them its name is in nobody's way.
+    """
     ends = [1, axes.get_xlim()[1]]
     axes.plot(ends, ends, color=INK, linewidth=1, zorder=4, linestyle=DASHES)
-    middle = ends[1] ** 0.4
+    middle = ends[1] ** 0.4 if ends[1] < 2 * most else (most * ends[1]) ** 0.5
     note(axes, (middle, middle), (7, -7), "y = N", ha="left", color=INK)
 
 

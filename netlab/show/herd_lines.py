@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from netlab.show.labels import Named, name_ends
+from netlab.show.outlines import AROUND, HOLLOW, THIN, legend_mark
 from netlab.show.palette import (
     BLUE,
     CARD,
@@ -34,6 +35,7 @@ STYLES = {
     ("level", "CPU time"): Style(BLUE, "o", "", "-"),
     ("exclusive", "CPU time"): Style(PURPLE, "D", "", "--"),
 }
+MARK_PT = 6.0
 MOST_TICKS = 12
 LEAST_STEP = 0.13  # of the axis, from one rate that is written to the next
 FOOT = -0.12  # where the y axis of events begins, for marks at 0
@@ -120,7 +122,7 @@ def draw_lines(axes: Axes, table: pd.DataFrame, along: str) -> None:
         axes.errorbar(
             line[along], line["median"], whiskers, color=color, marker=style.marker,
             linestyle=style.linestyle if engine == first else "-", linewidth=1.6,
-            markersize=6, markerfacecolor=color if engine == first else CARD,
+            markersize=MARK_PT, markerfacecolor=color if engine == first else CARD,
             elinewidth=1.4, zorder=3 if engine == first else 2.5,
         )  # fmt: skip
         last = list(rows(line))[-1]
@@ -130,6 +132,27 @@ def draw_lines(axes: Axes, table: pd.DataFrame, along: str) -> None:
         ends.append(Named(getattr(last, along), last.median, text))
         colors.append(color)
     name_ends(axes, ends, colors)
+
+
+def outline_lines(axes: Axes, recorded: pd.DataFrame, along: str) -> None:
+    """Draw hollow marks at others' medians, in the form of their line, on a thin one.
+
+    recorded: as for `draw_lines`; without a row nothing is drawn.
+    """
+    if recorded.empty:
+        return
+    for of, line in recorded.groupby(["strategy", "engine", "events"], sort=False):
+        strategy, _, events = of  # pyright: ignore[reportGeneralTypeIssues]
+        marker = STYLES[strategy, events].marker
+        there = (line[along], line["median"])
+        axes.plot(*there, color=MUTED, linewidth=THIN, zorder=2)  # under all others
+        axes.plot(
+            *there, marker=marker, markersize=MARK_PT + AROUND, zorder=5, **HOLLOW
+        )
+    axes.legend(
+        handles=[legend_mark()], loc="upper left", bbox_to_anchor=(1.05, 0),
+        borderpad=0, borderaxespad=0, handletextpad=0.5, handlelength=1,
+    )  # fmt: skip
 
 
 def note(

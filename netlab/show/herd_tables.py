@@ -5,12 +5,13 @@ Each takes a row per run, and makes of the repeats a median with its range.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from netlab.show.tables import require
+from netlab.show.outlines import of_both, parted, told
+from netlab.show.tables import medians_of, require, rows
 from netlab.show.xray_table import xray_alt
 
 REMEDY = "give the table of the study of that name"
@@ -21,6 +22,7 @@ EVENTS = {
     "cpu_us_per_accept": "CPU time",
 }
 KNOWN = ("level", "exclusive")
+LINE = ["strategy", "engine", "events"]
 
 
 class Pick(NamedTuple):
@@ -31,11 +33,16 @@ class Pick(NamedTuple):
     column: str
 
 
-def herd_table(runs: pd.DataFrame, xray: pd.DataFrame | None = None) -> pd.DataFrame:
+def herd_table(
+    runs: pd.DataFrame,
+    xray: pd.DataFrame | None = None,
+    recorded: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """Return a row per line and number of workers, with the median and its range.
 
     Columns: strategy, engine, events, workers, median, low, high, repeats. xray:
-    not used; the inset has a table of its own.
+    not used; the inset has a table of its own. recorded: others' runs, further rows
+    that a column `from` tells apart, see `outlines.of_both`.
     """
     columns = ["wakeups_per_accept", "turns_per_accept", "would_block_per_accept"]
     _require(runs, "herd", "workers", *columns)
@@ -43,15 +50,20 @@ def herd_table(runs: pd.DataFrame, xray: pd.DataFrame | None = None) -> pd.DataF
     picks = [Pick("level", first, column) for column in columns]
     picks += [Pick("exclusive", first, columns[0])]
     picks += [Pick("level", engine, columns[0]) for engine in others]
-    return _medians(runs, "workers", picks)
+    found = _medians(runs, "workers", picks)
+    return of_both(found, recorded, herd_table, [*LINE, "workers"])
 
 
-def herd_alt(runs: pd.DataFrame, xray: pd.DataFrame | None = None) -> str:
+def herd_alt(
+    runs: pd.DataFrame,
+    xray: pd.DataFrame | None = None,
+    recorded: pd.DataFrame | None = None,
+) -> str:
     """Return what `plots.herd` shows, in words."""
-    table = herd_table(runs)
+    table, theirs = parted(herd_table(runs, recorded=recorded))
     text = (
         "Lines of events per accept against the number of workers, both axes "
-        f"logarithmic, {_medians_of(table)}. {_in_words(table, 'workers')}. "
+        f"logarithmic, {medians_of(table)}. {_in_words(table, 'workers')}. "
         "A dashed line marks one wake-up for each worker."
     )
     again = slept_again(table)
@@ -62,10 +74,13 @@ def herd_alt(runs: pd.DataFrame, xray: pd.DataFrame | None = None) -> str:
             f"kernel: {last.wakeups - last.turns:.1f} per accept with "
             f"{last.workers:g} workers."
         )
+    text += told(recorded, _ends(theirs, "workers"))
     return text if xray is None else f"{text} Inset: {xray_alt(xray)}"
 
 
-def herd_cost_table(runs: pd.DataFrame) -> pd.DataFrame:
+def herd_cost_table(
+    runs: pd.DataFrame, recorded: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Return a row per line and number of workers: CPU time per accept, in µs."""
     _require(runs, "herd", "workers", "cpu_us_per_accept")
     picks = [
@@ -73,20 +88,23 @@ def herd_cost_table(runs: pd.DataFrame) -> pd.DataFrame:
         for engine in _engines(runs)
         for strategy in KNOWN
     ]
-    return _medians(runs, "workers", picks)
+    found = _medians(runs, "workers", picks)
+    return of_both(found, recorded, herd_cost_table, [*LINE, "workers"])
 
 
-def herd_cost_alt(runs: pd.DataFrame) -> str:
+def herd_cost_alt(runs: pd.DataFrame, recorded: pd.DataFrame | None = None) -> str:
     """Return what `plots.herd_cost` shows, in words."""
-    table = herd_cost_table(runs)
+    table, theirs = parted(herd_cost_table(runs, recorded))
     return (
         "Lines of the workers' CPU time per accept in microseconds against their "
-        f"number, both axes logarithmic, {_medians_of(table)}. "
+        f"number, both axes logarithmic, {medians_of(table)}. "
         f"{_in_words(table, 'workers')}."
-    )
+    ) + told(recorded, _ends(theirs, "workers"))
 
 
-def herd_under_load_table(runs: pd.DataFrame) -> pd.DataFrame:
+def herd_under_load_table(
+    runs: pd.DataFrame, recorded: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Return a row per line and offered rate, with the median and its range.
 
     Raises ValueError unless all runs have the same number of workers.
@@ -98,17 +116,22 @@ def herd_under_load_table(runs: pd.DataFrame) -> pd.DataFrame:
     picks = [Pick("level", first, column) for column in columns]
     picks += [Pick("exclusive", first, columns[0])]
     picks += [Pick("level", engine, columns[0]) for engine in others]
-    return _medians(runs, "rate_per_s", picks)
+    found = _medians(runs, "rate_per_s", picks)
+    if recorded is not None:
+        recorded = recorded.query(f"workers == {team_of(runs)}")
+    return of_both(found, recorded, herd_under_load_table, [*LINE, "rate_per_s"])
 
 
-def herd_under_load_alt(runs: pd.DataFrame) -> str:
+def herd_under_load_alt(
+    runs: pd.DataFrame, recorded: pd.DataFrame | None = None
+) -> str:
     """Return what `plots.herd_under_load` shows, in words."""
-    table = herd_under_load_table(runs)
+    table, theirs = parted(herd_under_load_table(runs, recorded))
     return (
         f"Lines of events per accept with {team_of(runs)} workers against the offered "
         "connections per second, both axes logarithmic, "
-        f"{_medians_of(table)}. {_in_words(table, 'rate_per_s')}."
-    )
+        f"{medians_of(table)}. {_in_words(table, 'rate_per_s')}."
+    ) + told(recorded, _ends(theirs, "rate_per_s"))
 
 
 def team_of(runs: pd.DataFrame) -> int:
@@ -165,17 +188,22 @@ def _medians(runs: pd.DataFrame, along: str, picks: Iterable[Pick]) -> pd.DataFr
     return pd.concat(frames, ignore_index=True)
 
 
-def _medians_of(table: pd.DataFrame) -> str:
-    repeats = sorted(set(table["repeats"]))
-    if repeats == [1]:
-        return "of one run each"
-    return f"medians of {' to '.join(map(str, [*repeats[:1], *repeats[1:][-1:]]))} runs"
-
-
 def _in_words(table: pd.DataFrame, along: str) -> str:
-    lines = table.groupby(["strategy", "engine", "events"], sort=False)
-    unit = "workers" if along == "workers" else "a second"
-    return "; ".join(_line_in_words(*line, along, unit) for line in lines)
+    lines = table.groupby(LINE, sort=False)
+    return "; ".join(_line_in_words(*line, along, _unit(along)) for line in lines)
+
+
+def _ends(table: pd.DataFrame, along: str) -> Iterator[str]:
+    """Yield the last point of each line in words."""
+    for row in rows(table.groupby(LINE, sort=False).tail(1)):
+        yield (
+            f"{row.events} of {row.strategy}, {row.engine}, {row.median:.3g} at "
+            f"{getattr(row, along):g} {_unit(along)}"
+        )
+
+
+def _unit(along: str) -> str:
+    return "workers" if along == "workers" else "a second"
 
 
 def _line_in_words(of: Any, line: pd.DataFrame, along: str, unit: str) -> str:

@@ -100,25 +100,30 @@ def name_ends(axes: Axes, ends: Sequence[Named], colors: Sequence[str]) -> None:
     ]  # fmt: skip
     settle(axes)
     high_pt = axes.bbox.height / _pixels(axes)
-    for name, height in zip(names, spread(heights, LINE_PT / high_pt), strict=True):
+    step_pt = LINE_PT * max((1 + end.text.count("\n") for end in ends), default=1)
+    for name, height in zip(names, spread(heights, step_pt / high_pt), strict=True):
         name.set_position((1.05, height))
 
 
 def name_points(
-    axes: Axes, points: Sequence[Named], strokes: Iterable[Stroke] = ()
+    axes: Axes,
+    points: Sequence[Named],
+    strokes: Iterable[Stroke] = (),
+    nameless: Iterable[Named] = (),
 ) -> list[Annotation]:
     """Write each point's name at the nearest free place around it, and return them.
 
     Points of one kind that nearly touch get one label, a name a line, the highest
     first. A label that lies farther away gets a thin line to its point. In the way
-    are texts that are on the axes already, and strokes: lines by their ends in the
-    data.
+    are texts that are on the axes already, strokes (lines by their ends in the data),
+    and nameless marks.
     """
     settle(axes)
     groups = _groups(axes, points)
     taken = Taken(
         [group.marks for group in groups]
-        + [Bbox(text.get_window_extent()) for text in axes.texts],
+        + [Bbox(text.get_window_extent()) for text in axes.texts]
+        + [_mark(axes, mark) for mark in nameless],
         [Path(axes.transData.transform(stroke)) for stroke in strokes],
     )
     return [_name(axes, group, taken) for group in groups]

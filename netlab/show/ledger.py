@@ -15,6 +15,7 @@ from netlab.show.questions import Prediction, Question, said
 
 TITLES = ("you said", "measured", "difference")
 LATE = "changed afterwards"
+FROM_0 = {"worker", "CPU"}  # these have numbers for names; others are counted
 ENTRY_TITLES = ("question", "you said", "measured", "how far off")
 
 
@@ -182,7 +183,7 @@ def _part_rows(
         return
     nothing = [None] * question.count
     pairs = zip(guess or nothing, measured or nothing, strict=True)
-    for at, (one, other) in enumerate(pairs):
+    for at, (one, other) in enumerate(pairs, 0 if question.each in FROM_0 else 1):
         what = f"{label} {question.each} {at}".strip()
         yield Row(what, one, other, _difference(question, one, other))
 

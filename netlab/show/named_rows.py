@@ -13,11 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from netlab.show.figures import readable
+from netlab.show.outlines import AROUND, HOLLOW, parted
 from netlab.show.palette import CARD, FAINT, HALO, MUTED, ROLES, SMALL_PT
 from netlab.show.tables import rows
 
 ROW_IN = 0.27  # a row's height
 NUMBER = 0.2  # share of the greatest value that a row's number needs
+DOT_PT = 7.0
 LEAST_IN = 1.9  # the least height of a card: one row has room for its axis and head
 
 
@@ -36,11 +38,11 @@ def name_rows(axes: Axes, names: Sequence[str]) -> None:
     axes.set_axisbelow(True)
 
 
-def dots(axes: Axes, table: pd.DataFrame, unit: str) -> None:
+def dots(axes: Axes, table: pd.DataFrame, unit: str, recorded: pd.DataFrame) -> None:
     """Draw a row's `median` as a dot, its `low` to `high` as a line, and its number.
 
-    The number stands right of both. A column
-    `predicted` holds guesses: they are ghosts.
+    The number stands right of both. A column `predicted` holds guesses: they are
+    ghosts. recorded: others' medians of the same strategies, or of some: rings.
     """
     style = ROLES["measured"]
     for at, row in enumerate(rows(table)):
@@ -49,10 +51,12 @@ def dots(axes: Axes, table: pd.DataFrame, unit: str) -> None:
             marker="|", markersize=8, markeredgewidth=1.8, zorder=3,
         )  # fmt: skip
         axes.plot(
-            row.median, at, marker=style.marker, color=style.color, markersize=7,
+            row.median, at, marker=style.marker, color=style.color, markersize=DOT_PT,
             markeredgecolor=CARD, markeredgewidth=0.8, zorder=4,
         )  # fmt: skip
-    for at, (value, x) in enumerate(zip(table["median"], _free(table), strict=True)):
+    rings = _rings(axes, table, recorded)
+    free = _free(table, rings)
+    for at, (value, x) in enumerate(zip(table["median"], free, strict=True)):
         axes.annotate(
             f"{value:.1f} {unit}", (x, at), (9, 0), textcoords="offset points",
             va="center", fontsize=SMALL_PT, path_effects=HALO, zorder=5,
@@ -61,14 +65,27 @@ def dots(axes: Axes, table: pd.DataFrame, unit: str) -> None:
         _ghosts(axes, table["predicted"].to_numpy())
 
 
-def _free(table: pd.DataFrame) -> np.ndarray:
-    """Return where the rows' numbers begin: right of the line, and of a ghost there."""
-    high = table["high"].to_numpy()
-    if not _guesses(table):
-        return high
-    guesses = table["predicted"].to_numpy()
-    near = (guesses > high) & (guesses < high + NUMBER * np.nanmax([high, guesses]))
-    return np.where(near, guesses, high)
+def _rings(axes: Axes, table: pd.DataFrame, recorded: pd.DataFrame) -> np.ndarray:
+    """Draw others' medians, each in its strategy's row; return them, nan for none."""
+    medians = recorded.set_index("strategy")["median"]
+    values = medians.reindex(table["strategy"]).to_numpy(float)
+    if len(recorded):
+        axes.plot(
+            values, range(len(values)), marker="o", markersize=DOT_PT + AROUND,
+            zorder=4.5, **HOLLOW,
+        )  # fmt: skip
+    return values
+
+
+def _free(table: pd.DataFrame, rings: np.ndarray) -> np.ndarray:
+    """Return where the rows' numbers begin: right of the line, and of what is there."""
+    free = table["high"].to_numpy(float)
+    guesses = [table[name].to_numpy(float) for name in _guesses(table)]
+    width = NUMBER * np.nanmax([free, rings, *guesses])
+    for values in np.sort([rings, *guesses], axis=0):  # the nearer one first
+        near = (values > free) & (values < free + width)
+        free = np.where(near, values, free)
+    return free
 
 
 def _guesses(table: pd.DataFrame) -> list[str]:
@@ -84,19 +101,25 @@ def _ghosts(axes: Axes, guesses: np.ndarray) -> None:
     )  # fmt: skip
 
 
-def percent_axis(axes: Axes, table: pd.DataFrame, least: float = 0) -> None:
-    """Give the axis room right of the greatest value for its number, and a name."""
-    values = table[["high", *_guesses(table)]].to_numpy()
+def percent_axis(
+    axes: Axes, table: pd.DataFrame, all_of: pd.DataFrame, least: float = 0
+) -> None:
+    """Give the axis room right of the greatest value for its number, and a name.
+
+    all_of: the table, and what else must have room.
+    """
+    values = all_of[["high", *_guesses(table)]].to_numpy()
     end = 1.3 * max(least, np.nanmax(values)) or 1
     ticks = np.array(MaxNLocator(6).tick_values(0, min(100, end)))
     axes.set_xticks(ticks[ticks <= min(100, end)])
     axes.set_xlim(0, end)
     counts = table["runs"].to_numpy()
     runs = " to ".join(map(str, sorted({counts.min(), counts.max()})))
-    ghost = "   square: your prediction" if _guesses(table) else ""
+    also = "   square: your prediction" if _guesses(table) else ""
+    also += "   ring: recorded" if len(parted(all_of)[1]) else ""
     axes.set_xlabel(
         "share of the connections (%)\n"
-        f"dot: median   line: lowest to highest, runs: {runs}{ghost}"
+        f"dot: median   line: lowest to highest, runs: {runs}{also}"
     )
 
 

@@ -14,7 +14,15 @@ from typing import Any, NamedTuple
 import pandas as pd
 from matplotlib.axes import Axes
 
-from netlab.show.orders_tables import FIRST, RULES, Strip, served, strips
+from netlab.show.orders_tables import (
+    FIRST,
+    RULES,
+    Strip,
+    orders_table,
+    served,
+    strips,
+)
+from netlab.show.outlines import BAR, RECORDED, parted
 from netlab.show.palette import (
     FAINT,
     INK,
@@ -54,17 +62,20 @@ def orders(
     *,
     strategies: Sequence[str] | None = None,
     band: tuple[int, int] | None = None,
+    recorded: pd.DataFrame | None = None,
     axes: Axes | None = None,
 ) -> Axes:
     """Draw a strip per rule: the wait queue, the first 48 winners, and all shares.
 
     strategies: which to draw, in that order; else the first of each rule.
     band: the fewest and the most connections in the binomial 99.99 % band of a
-    worker, for the strip of a hash.
+    worker, for the strip of a hash. recorded: others' accepts, whose shares are
+    outlined where both have the strategy; of how many does not matter.
 
     Raises ValueError if there are no accepts, or not those asked for.
     """
     drawn = strips(accepts, strategies, band)
+    _, theirs = parted(orders_table(accepts, strategies, band, recorded))
     lanes = 1 + max(max(*strip.owners, *strip.registered) for strip in drawn)
     places = _places(len(drawn), lanes)
     if axes is None:
@@ -82,7 +93,10 @@ def orders(
         if band is not None and strip.rule.name == "hash":
             _band(beside, band, places, at)
         _shares(axes, beside, strip, places, at)
+        _outlines(beside, strip, places.top(at), theirs)
     _write_around(axes, drawn, band)
+    if len(theirs):
+        _below(axes, SHARES[0], 14, f"□ {RECORDED}")
     return axes
 
 
@@ -160,6 +174,13 @@ def _shares(axes: Axes, beside: Axes, strip: Strip, places: Places, at: int) -> 
             axes, (COUNTS, beside_lane), (0, 0), f"{counts[lane]:,}", ha="right",
             va="center",
         )  # fmt: skip
+
+
+def _outlines(beside: Axes, strip: Strip, top: float, recorded: pd.DataFrame) -> None:
+    """Outline what share others' workers got, on this strip's scale."""
+    own = recorded[recorded["strategy"] == strip.strategy].query("connections > 0")
+    counts = own["connections"] / own["of"] * len(strip.owners)
+    beside.barh(top + own["worker"], counts, 0.86, zorder=2, clip_on=False, **BAR)
 
 
 def _band(beside: Axes, band: tuple[int, int], places: Places, at: int) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from netlab.show.outlines import of_both, parted, told
 from netlab.show.tables import require, rows
 
 REMEDY = "give the table of the study 'orders'"
@@ -56,17 +57,22 @@ def orders_table(
     accepts: pd.DataFrame,
     strategies: Sequence[str] | None = None,
     band: tuple[int, int] | None = None,
+    recorded: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return a row per strategy and worker: its connections, and which of the first.
 
-    Columns: strategy, rule, registered, worker, connections, of, served (numbers of
-    connections among the first 48), and with a band low and high, for a hash.
+    Columns: strategy, rule, registered, workers (how many), worker, connections, of,
+    served (numbers of connections among the first 48), and with a band low and high,
+    for a hash.
+    recorded: others' accepts, further rows that a column `from` tells apart, see
+    `outlines.of_both`.
     """
     table = pd.DataFrame(
         {
             "strategy": strip.strategy,
             "rule": strip.rule.name,
             "registered": ", ".join(map(str, strip.registered)),
+            "workers": len(strip.registered),
             "worker": worker,
             "connections": strip.share(worker),
             "of": len(strip.owners),
@@ -78,24 +84,40 @@ def orders_table(
     if band is not None:
         hashed = table["rule"] == "hash"
         table["low"], table["high"] = (np.where(hashed, end, np.nan) for end in band)
-    return table
+    return of_both(table, recorded, _every_strip, ["strategy", "workers", "worker"])
+
+
+def _every_strip(accepts: pd.DataFrame) -> pd.DataFrame:
+    return orders_table(accepts, list(dict.fromkeys(accepts["strategy"])))
 
 
 def orders_alt(
     accepts: pd.DataFrame,
     strategies: Sequence[str] | None = None,
     band: tuple[int, int] | None = None,
+    recorded: pd.DataFrame | None = None,
 ) -> str:
     """Return what `plots.orders` shows, in words."""
     drawn = strips(accepts, strategies, band)
     text = (
-        f"One strip for each of {len(drawn)} rules, with a mark at the worker that "
-        f"served each of the first {FIRST} connections, and the shares of all: "
+        f"{_for_each(len(drawn))}, with a mark at the worker that served each of the "
+        f"first {FIRST} connections, and the shares of all: "
     )
     text += "; ".join(_in_words(strip) for strip in drawn) + "."
     if band is not None:
         text += f" The band of chance for the hash is {band[0]} to {band[1]}."
-    return text
+    _, theirs = parted(orders_table(accepts, strategies, band, recorded))
+    return text + told(recorded, _shares_in_words(theirs))
+
+
+def _for_each(rules: int) -> str:
+    return f"One strip for each of {rules} rules" if rules > 1 else "One strip"
+
+
+def _shares_in_words(recorded: pd.DataFrame) -> Iterator[str]:
+    for strategy, own in recorded.groupby("strategy", sort=False):
+        got = ", ".join(f"{row.connections:,}" for row in rows(own))
+        yield f"{strategy} {got} of {own['of'].iloc[0]:,}"
 
 
 def strips(

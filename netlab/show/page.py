@@ -4,7 +4,8 @@
     guess = page.predict("How many ...?", None)      the reader's guess, in the cell
     claim = page.claim("A herd wakes all.", at_least=7.5)       said before the run
     found = page.study("herd", workers=(8,))         measured here, or recorded
-    page.figure(found, "herd", recorded=page.recorded("herd"))
+    page.figure(found, "herd", recorded=page.recorded("herd"))   its outline
+    page.beside(page.recorded("herd", "mine"), page.recorded("herd"))
     page.reveal(guess, 8.1)                          beside what was measured
     claim.judge((7.9, 8.2))                          confirmed, contradicted, neither
     page.require(made == kept, "no connection is lost")         exact, or it raises
@@ -33,7 +34,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import netlab
-from netlab.show import checkout, stamped
+from netlab.show import checkout, stacked, stamped
 from netlab.show.exercises import Checked, exercise
 from netlab.show.figures import Shown
 from netlab.show.ledger import Ledger, Revealed
@@ -51,6 +52,7 @@ __all__ = [
     "Checked",
     "Claim",
     "Prediction",
+    "beside",
     "claim",
     "exercise",
     "figure",
@@ -196,7 +198,7 @@ def figure(
     """Draw what a study found, or a plot of a run, with stamp, words and table.
 
     plot: its name; None for a study's first. recorded: the same from another day or
-    machine, told beside it; left out where `source` is itself replayed.
+    machine, as an outline and told; left out where `source` is itself replayed.
     options: those of the plot, such as predicted, which takes a Prediction too.
 
     Raises ValueError for a plot that is not of this study, or not of a run.
@@ -205,6 +207,29 @@ def figure(
     if recorded is None or here.mode != "live":
         return stamped.draw(here, None, options)
     return stamped.draw(here, _material(recorded, here.row.name), options)
+
+
+def beside(
+    first: Found,
+    second: Found,
+    plot: str | None = None,
+    *,
+    titles: tuple[str, str] = ("here", "recorded"),
+    **options: Any,
+) -> Shown:
+    """Draw what one study found twice on one card, to the same scale, with both stamps.
+
+    Such as two recordings (`recorded(name, folder)` loads a reader's own), or what was
+    measured here and a recording. plot, options: see `figure`. titles: their names.
+
+    Raises ValueError for two studies, and what `figure` raises.
+    """
+    if first.name != second.name:
+        raise ValueError(
+            f"{first.name!r} and {second.name!r}: give two of the same study"
+        )
+    two = _material(first, plot), _material(second, plot)
+    return stacked.draw(two, titles, options)
 
 
 def _material(source: Found | Run, plot: str | None) -> stamped.Material:

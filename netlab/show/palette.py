@@ -147,7 +147,12 @@ def look() -> Iterator[None]:
 
 def new_axes(height_in: float) -> Axes:
     """Return the axes of a new card of that height, unknown to pyplot."""
+    return new_figure(height_in).add_subplot()
+
+
+def new_figure(height_in: float) -> Figure:
+    """Return a new card of that height, unknown to pyplot."""
     figure = Figure(figsize=(WIDTH_IN, height_in), dpi=DPI, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # pyright: ignore
     FigureCanvasAgg(figure)
-    return figure.add_subplot()
+    return figure

@@ -11,7 +11,8 @@ together, by the plot's name. All take the same first argument, and options:
 
     show("accepts_per_worker", run.workers, stamp=stamp)     all of it, for a page
 
-`draw` also takes `axes=`, to draw into a figure of several.
+`draw` also takes `axes=`, to draw into a figure of several, and where its axes are of
+amounts `room=`, the table of another, so that both have the same scale.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from netlab.show import (
     sharded_tables,
     sharing_tables,
     tables,
+    truths_tables,
     xray_table,
 )
 from netlab.show.atlas import matrix
@@ -42,10 +44,12 @@ from netlab.show.figures import Shown
 from netlab.show.herd import herd, herd_cost, herd_under_load
 from netlab.show.lanes import accept_timeline, cpu_placement, latency_by_worker
 from netlab.show.orders import orders
+from netlab.show.rates import rate_curve
 from netlab.show.rotation import rotate
 from netlab.show.sharded import latency_tail, worker_death
 from netlab.show.sharing import burst, slow_worker
 from netlab.show.steering import steering
+from netlab.show.truths import two_truths
 from netlab.show.xray import xray
 
 __all__ = [
@@ -64,10 +68,12 @@ __all__ = [
     "latency_tail",
     "matrix",
     "orders",
+    "rate_curve",
     "rotate",
     "show",
     "slow_worker",
     "steering",
+    "two_truths",
     "worker_death",
     "xray",
 ]
@@ -174,6 +180,20 @@ _ROWS = (
         sharded_tables.steering_table,
     ),
     Plot("matrix", STUDY, matrix, atlas_tables.matrix_alt, atlas_tables.matrix_table),
+    Plot(
+        "two_truths",
+        STUDY,
+        two_truths,
+        truths_tables.two_truths_alt,
+        truths_tables.two_truths_table,
+    ),
+    Plot(
+        "rate_curve",
+        STUDY,
+        rate_curve,
+        truths_tables.rate_curve_alt,
+        truths_tables.rate_curve_table,
+    ),
     Plot("xray", STUDY, xray, xray_table.xray_alt, xray_table.xray_table),
 )
 PLOTS = {row.name: row for row in _ROWS}

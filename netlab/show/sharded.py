@@ -14,6 +14,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, PercentFor
 from matplotlib.transforms import ScaledTranslation
 
 from netlab.show.named_rows import digits, height_in, name_rows, write_right
+from netlab.show.outlines import (
+    BAR,
+    RECORDED,
+    THIN,
+    parted,
+    with_room,
+)
 from netlab.show.palette import (
     CARD,
     FAINT,
@@ -35,6 +42,7 @@ from netlab.show.sharded_tables import (
 from netlab.show.tables import rows
 
 LEGEND_ROW_IN = 0.19
+MARGIN = 0.05  # of the axis, beyond the least and the greatest latency
 NUMBERED = 0.08  # so much of a bar has room for its number
 
 
@@ -43,24 +51,31 @@ def latency_tail(
     requests: pd.DataFrame,
     *,
     published: pd.DataFrame | None = None,
+    recorded: pd.DataFrame | None = None,
+    room: pd.DataFrame | None = None,
     axes: Axes | None = None,
 ) -> Axes:
     """Draw what share of the requests was answered within a time, a line a strategy.
 
     A mark at each median. published: others' figures, of which three points are
-    known: hollow marks at the least, the median and the greatest.
+    known: hollow marks at the least, the median and the greatest. recorded: others'
+    requests, outlined where both have the strategy. room: requests for which the axis
+    has room too.
 
     Raises ValueError if there are no requests.
     """
-    table = latency_tail_table(requests, published)
-    axes = axes or new_axes(3.5 + LEGEND_ROW_IN * len(table))
+    both = latency_tail_table(requests, published, recorded)
+    table, theirs = parted(both)
+    axes = axes or new_axes(3.5 + LEGEND_ROW_IN * (len(table) + (len(theirs) > 0)))
     marks = []
     for at, row in enumerate(rows(table)):
         if row.source == "measured":
             marks.append(_distribution(axes, at, row, requests))
         else:
             marks.append(_known_points(axes, at, row))
-    _milliseconds(axes)
+    if recorded is not None and len(theirs):
+        marks.append(_outlines(axes, table["strategy"].tolist(), theirs, recorded))
+    _milliseconds(axes, with_room(both, latency_tail_table, room))
     axes.set_xlabel(
         "latency (ms, logarithmic)\nmark: median"
         + ("   hollow: least, median and greatest" if published is not None else "")
@@ -83,6 +98,21 @@ def _distribution(axes: Axes, at: int, row: Any, requests: pd.DataFrame) -> Line
     return Line2D([], [], label=f"{row.strategy}: {_said(row)}", **look, **mark)
 
 
+def _outlines(
+    axes: Axes, places: list[str], table: pd.DataFrame, requests: pd.DataFrame
+) -> Line2D:
+    """Draw others' distributions in the strokes of the same strategies; name them all.
+
+    places: the strategies in the order that gives each its form.
+    """
+    look = {"color": ROLES["recorded"].color, "linewidth": THIN}
+    for strategy in table["strategy"]:
+        style = worker_style(places.index(strategy))
+        own = requests.loc[requests["strategy"] == strategy, "latency_ms"]
+        axes.ecdf(own.to_numpy(), compress=True, linestyle=style.linestyle, **look)
+    return Line2D([], [], label=f"{RECORDED}, in the same strokes", **look)
+
+
 def _known_points(axes: Axes, at: int, row: Any) -> Line2D:
     """Draw the three points that are known of others' figures."""
     style = worker_style(at)
@@ -102,8 +132,11 @@ def _said(row: Any) -> str:
     return f"median {median} ms, standard deviation {deviation} ms"
 
 
-def _milliseconds(axes: Axes) -> None:
+def _milliseconds(axes: Axes, all_of: pd.DataFrame) -> None:
     axes.set_xscale("log")
+    least, most = all_of["min_ms"].to_numpy().min(), all_of["max_ms"].to_numpy().max()
+    around = max(1.1, (most / least) ** MARGIN)
+    axes.set_xlim(least / around, most * around)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
@@ -136,35 +169,54 @@ FATES = (
 
 
 @look()
-def worker_death(runs: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
+def worker_death(
+    runs: pd.DataFrame,
+    *,
+    recorded: pd.DataFrame | None = None,
+    room: pd.DataFrame | None = None,
+    axes: Axes | None = None,
+) -> Axes:
     """Draw what became of the clients when a worker's listener closed: a stacked bar
     of medians without and with `tcp_migrate_req`, and at the right those reset.
 
-    A stroke spans how many were answered in the runs.
+    A stroke spans how many were answered in the runs. recorded: others' runs, whose
+    share of answered clients is outlined. room: runs for which the axis has room too.
 
     Raises ValueError if there are no runs.
     """
-    table = worker_death_table(runs)
+    both = worker_death_table(runs, recorded)
+    table, theirs = parted(both)
     axes = axes or new_axes(height_in(2 * len(table), 1.3))
     name_rows(axes, [migrating(migrate) for migrate in table["migrate"]])
     axes.grid(visible=False)
     for at, row in enumerate(rows(table)):
         _bar(axes, at, row)
+    _outline_bars(axes, table, theirs)
     resets = [
         f"{row.reset:,g} ({row.reset_low:,g} to {row.reset_high:,g})"
         for row in rows(table)
     ]
     write_right(axes, "reset (range)", resets)
-    axes.set_xlim(0, table["clients"].to_numpy().max())
+    all_of = with_room(table, worker_death_table, room)
+    axes.set_xlim(0, all_of["clients"].to_numpy().max())
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel(f"clients, median of the runs: {_counts(table)}")
     axes.set_title("What became of the clients of a listener that closed", pad=30)
     axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1.02), ncols=3, borderpad=0,
+        loc="lower left", bbox_to_anchor=(0, 1.02), ncols=4, borderpad=0,
         borderaxespad=0, handlelength=1.5,
     )  # fmt: skip
     return axes
+
+
+def _outline_bars(axes: Axes, table: pd.DataFrame, recorded: pd.DataFrame) -> None:
+    """Outline what share of others' clients was answered, on the bars' scale."""
+    for row in rows(recorded):
+        at = table["migrate"].tolist().index(row.migrate)
+        answered = row.answered / row.clients * table["clients"][at]
+        label = RECORDED if at == 0 else f"_{RECORDED}"
+        axes.barh(at, answered, 0.74, clip_on=False, label=label, zorder=4, **BAR)
 
 
 def _bar(axes: Axes, at: int, row: Any) -> None:

@@ -9,18 +9,22 @@ from typing import Any, cast
 
 import pandas as pd
 
+from netlab.show.outlines import of_both, parted, told
 from netlab.show.tables import require, rows
 
 FIGURES = ("min_ms", "avg_ms", "med_ms", "max_ms", "dev_ms")  # as Cloudflare tells them
 
 
 def latency_tail_table(
-    requests: pd.DataFrame, published: pd.DataFrame | None = None
+    requests: pd.DataFrame,
+    published: pd.DataFrame | None = None,
+    recorded: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return a row per strategy: source, requests, and `FIGURES` of their latencies.
 
     dev_ms is the standard deviation. published: further rows, strategy and the same
-    figures, of others' requests; how many there were is not known.
+    figures, of others' requests; how many there were is not known. recorded: others'
+    requests, further rows that a column `from` tells apart, see `outlines.of_both`.
 
     Raises ValueError for latencies that a logarithmic axis cannot hold.
     """
@@ -36,18 +40,20 @@ def latency_tail_table(
         }
     ).reset_index()  # fmt: skip
     table.insert(1, "source", "measured")
-    if published is None:
-        return table
-    require(published, "published", "give data/published", "strategy", *FIGURES)
-    theirs = published[["strategy", *FIGURES]].assign(source="published")
-    return pd.concat([table, theirs], ignore_index=True)
+    if published is not None:
+        require(published, "published", "give data/published", "strategy", *FIGURES)
+        theirs = published[["strategy", *FIGURES]].assign(source="published")
+        table = pd.concat([table, theirs], ignore_index=True)
+    return of_both(table, recorded, latency_tail_table, ["strategy", "source"])
 
 
 def latency_tail_alt(
-    requests: pd.DataFrame, published: pd.DataFrame | None = None
+    requests: pd.DataFrame,
+    published: pd.DataFrame | None = None,
+    recorded: pd.DataFrame | None = None,
 ) -> str:
     """Return what `plots.latency_tail` shows, in words."""
-    table = latency_tail_table(requests, published)
+    table, theirs = parted(latency_tail_table(requests, published, recorded))
     each = "; ".join(
         f"{row.strategy} ({row.source}): median {row.med_ms:.3g}, standard deviation "
         f"{row.dev_ms:.3g}, average {row.avg_ms:.3g}, least {row.min_ms:.3g}, greatest "
@@ -57,13 +63,23 @@ def latency_tail_alt(
     return (
         f"Cumulative distributions of the latency of {len(requests):,} requests, in "
         f"milliseconds on a logarithmic axis, by strategy: {each}."
+    ) + told(
+        recorded,
+        (
+            f"{row.strategy} median {row.med_ms:.3g}, standard deviation "
+            f"{row.dev_ms:.3g}"
+            for row in rows(theirs)
+        ),
     )
 
 
-def worker_death_table(runs: pd.DataFrame) -> pd.DataFrame:
+def worker_death_table(
+    runs: pd.DataFrame, recorded: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Return a row per setting: migrate, runs, clients, and what became of the clients.
 
-    For answered, reset and neither: the median over the runs, low and high.
+    For answered, reset and neither: the median over the runs, low and high. recorded:
+    as for `latency_tail_table`.
 
     Raises ValueError if a run answered and reset more clients than there were.
     """
@@ -80,20 +96,27 @@ def worker_death_table(runs: pd.DataFrame) -> pd.DataFrame:
         table[name] = by_setting[name].median()
         table[f"{name}_low"] = by_setting[name].min()
         table[f"{name}_high"] = by_setting[name].max()
-    return table.reset_index()
+    return of_both(table.reset_index(), recorded, worker_death_table, ["migrate"])
 
 
-def worker_death_alt(runs: pd.DataFrame) -> str:
+def worker_death_alt(runs: pd.DataFrame, recorded: pd.DataFrame | None = None) -> str:
     """Return what `plots.worker_death` shows, in words."""
+    table, theirs = parted(worker_death_table(runs, recorded))
     each = (
         f"{migrating(row.migrate)}, of {row.clients:,g} clients "
         f"{_range(row, 'answered')} were answered, {_range(row, 'reset')} reset, "
         f"{_range(row, 'neither')} neither"
-        for row in rows(worker_death_table(runs))
+        for row in rows(table)
     )
     return (
         "Stacked bars of what became of the clients when one worker's listener closed, "
         f"median and range: {'; '.join(each)}."
+    ) + told(
+        recorded,
+        (
+            f"{migrating(row.migrate)} {row.answered:,g} of {row.clients:,g} answered"
+            for row in rows(theirs)
+        ),
     )
 
 
@@ -107,9 +130,12 @@ def migrating(migrate: bool) -> str:
     return f"{'with' if migrate else 'without'} tcp_migrate_req"
 
 
-def steering_table(connections: pd.DataFrame) -> pd.DataFrame:
+def steering_table(
+    connections: pd.DataFrame, recorded: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Return a row per strategy, client_cpu and worker: worker_cpu, connections, and
-    share_percent, of the connections from that CPU.
+    share_percent, of the connections from that CPU. recorded: as for
+    `latency_tail_table`.
     """
     names = ["strategy", "client_cpu", "worker", "worker_cpu"]
     remedy = _remedy("steering")
@@ -118,7 +144,7 @@ def steering_table(connections: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame({"connections": total}).reset_index()
     of_cpu = table.groupby(names[:2])["connections"].transform("sum")
     table["share_percent"] = 100 * table["connections"] / of_cpu.clip(lower=1)
-    return table
+    return of_both(table, recorded, steering_table, names)
 
 
 def on_client_cpu(table: pd.DataFrame) -> dict[str, float]:
@@ -131,9 +157,11 @@ def on_client_cpu(table: pd.DataFrame) -> dict[str, float]:
     }  # fmt: skip
 
 
-def steering_alt(connections: pd.DataFrame) -> str:
+def steering_alt(
+    connections: pd.DataFrame, recorded: pd.DataFrame | None = None
+) -> str:
     """Return what `plots.steering` shows, in words."""
-    table = steering_table(connections)
+    table, theirs = parted(steering_table(connections, recorded))
     each = []
     for strategy, percent in on_client_cpu(table).items():
         cells = table.query(f"strategy == {strategy!r}")
@@ -142,6 +170,12 @@ def steering_alt(connections: pd.DataFrame) -> str:
     return (
         "Heat maps of the connections by the client's CPU and the worker that took "
         f"them. {'; '.join(each)}."
+    ) + told(
+        recorded,
+        (
+            f"{strategy} {percent:.1f} % on the client's CPU"
+            for strategy, percent in on_client_cpu(theirs).items()
+        ),
     )
 
 

@@ -5,11 +5,13 @@ these figures in words.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from netlab.show.outlines import of_both, parted, told
 from netlab.show.tables import require, rows
 
 
@@ -17,13 +19,16 @@ def slow_worker_table(
     runs: pd.DataFrame,
     slower: float = 5,
     predicted: Mapping[str, float] | None = None,
+    recorded: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return a row per strategy: the slow worker's share of the accepts, in percent.
 
     median, low and high over the runs, ideal and equal to hold them against, the
     median duration_s, and duration_ratio, in shortest ones. The ideal is a share
     in proportion to speed. slower: how many times slower that worker is.
-    predicted: guesses by strategy, a further column.
+    predicted: guesses by strategy, a further column. recorded: others' runs, further
+    rows that a column `from` tells apart, see `outlines.of_both`; those of another
+    number of workers, whose ideal differs, are left out.
 
     Raises ValueError if the runs differ in their number of workers.
     """
@@ -37,16 +42,18 @@ def slow_worker_table(
     lasted_s = runs.groupby("strategy")["duration_s"].median().to_dict()
     table["duration_s"] = [lasted_s[strategy] for strategy in table["strategy"]]
     table["duration_ratio"] = table["duration_s"] / min(lasted_s.values())
-    return table
+    make = partial(slow_worker_table, slower=slower)
+    return of_both(table, recorded, make, ["strategy", "ideal", "equal"])
 
 
 def slow_worker_alt(
     runs: pd.DataFrame,
     slower: float = 5,
     predicted: Mapping[str, float] | None = None,
+    recorded: pd.DataFrame | None = None,
 ) -> str:
     """Return what `plots.slow_worker` shows, in words."""
-    table = slow_worker_table(runs, slower, predicted)
+    table, theirs = parted(slow_worker_table(runs, slower, predicted, recorded))
     each = (
         f"{in_words(row)}, the run {row.duration_ratio:.1f} times the shortest"
         for row in rows(table)
@@ -56,16 +63,18 @@ def slow_worker_alt(
         f"{the_one(runs, 'workers')} workers took, {slower:g} times slower than the "
         f"others; ideal {table['ideal'][0]:.1f}, equal share {table['equal'][0]:.1f}. "
         f"Median and range by strategy: {'; '.join(each)}."
-    )
+    ) + told(recorded, _medians(theirs))
 
 
 def burst_table(
-    runs: pd.DataFrame, predicted: Mapping[str, float] | None = None
+    runs: pd.DataFrame,
+    predicted: Mapping[str, float] | None = None,
+    recorded: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return a row per strategy: the top worker's share of a burst, in percent.
 
     median, low and high over the runs, the ideal, and how many of how many
-    connections the median is. predicted: guesses by strategy, a further column.
+    connections the median is. predicted, recorded: see `slow_worker_table`.
 
     Raises ValueError if the runs differ in workers or connections.
     """
@@ -74,16 +83,21 @@ def burst_table(
     require(runs, "runs", remedy, *columns)
     connections = the_one(runs, "connections")
     table = spread(runs, "top_share_percent", predicted)
-    return table.assign(
+    table = table.assign(
         ideal=100 / the_one(runs, "workers"),
         took=table["median"] * connections / 100,
         connections=connections,
     )
+    return of_both(table, recorded, burst_table, ["strategy", "ideal"])
 
 
-def burst_alt(runs: pd.DataFrame, predicted: Mapping[str, float] | None = None) -> str:
+def burst_alt(
+    runs: pd.DataFrame,
+    predicted: Mapping[str, float] | None = None,
+    recorded: pd.DataFrame | None = None,
+) -> str:
     """Return what `plots.burst` shows, in words."""
-    table = burst_table(runs, predicted)
+    table, theirs = parted(burst_table(runs, predicted, recorded))
     each = (
         f"{in_words(row)}, which is {row.took:.3g} of {row.connections:,}"
         for row in rows(table)
@@ -93,7 +107,7 @@ def burst_alt(runs: pd.DataFrame, predicted: Mapping[str, float] | None = None) 
         f"connections that the top one of {the_one(runs, 'workers')} workers took; "
         f"ideal {table['ideal'][0]:.1f}. "
         f"Median and range by strategy: {'; '.join(each)}."
-    )
+    ) + told(recorded, _medians(theirs))
 
 
 def spread(
@@ -117,6 +131,10 @@ def spread(
             raise ValueError(f"predicted for {unknown}: the runs have {known}")
         table["predicted"] = pd.Series(predicted, dtype=float)
     return table.sort_values(["median", "high", "low"]).reset_index()
+
+
+def _medians(recorded: pd.DataFrame) -> list[str]:
+    return [f"{row.strategy} {row.median:.1f}" for row in rows(recorded)]
 
 
 def the_one(runs: pd.DataFrame, column: str) -> Any:

@@ -2,9 +2,16 @@
 
 A recording beside what was measured here is told in three places: in the stamp, by its
 date and machine; in the words; and in the table, whose rows then say which they are
-from. Where the plot can draw an outline of it (`recorded`), it does.
+from. A plot that takes `recorded`, another's table of the same form, draws it as an
+outline besides (`outlines`), and says and tables it itself.
 
-Known limit: no plot of a study has such an outline yet; that of a run has.
+Four kinds of figures have no outline, because theirs would say nothing: an x-ray is one
+trace, and the microseconds of another are not nearer or farther from it; strips of
+winners (`rotate`, `accept_timeline`, `cpu_placement`) are one sequence each; a matrix
+is a table of numbers, and its shades are ranks; and what is beside a process list is of
+these threads. There the other is told and tabled.
+
+Known limit: `latency_by_worker` could have an outline, and has none.
 """
 
 from __future__ import annotations
@@ -18,6 +25,7 @@ import pandas as pd
 
 from netlab.show import figures
 from netlab.show.figures import Shown
+from netlab.show.outlines import HERE, RECORDED, together
 from netlab.show.plots import PLOTS, STUDY, Plot
 from netlab.show.questions import Prediction
 
@@ -25,6 +33,8 @@ if TYPE_CHECKING:
     from netlab.study.catalogue import Drawing
     from netlab.study.found import Found
     from netlab.study.run import Run
+
+LONGEST = 700  # letters; a longer text is not listened to twice
 
 
 class Material(NamedTuple):
@@ -70,6 +80,11 @@ def of_study(found: Found, drawings: Sequence[Drawing], plot: str | None) -> Mat
         raise ValueError(
             f"plot={plot!r}: study {found.name!r} has {', '.join(by_plot)}"
         )
+    return of_drawing(found, drawing)
+
+
+def of_drawing(found: Found, drawing: Drawing) -> Material:
+    """Return what one drawing of a study is made of; ValueError without its table."""
     if drawing.table not in found.tables:
         raise ValueError(
             f"plot={drawing.plot!r} draws the table {drawing.table!r}, which this "
@@ -94,26 +109,30 @@ def engine_of(found: Found) -> str:
 
 
 def draw(here: Material, other: Material | None, options: Mapping[str, Any]) -> Shown:
-    """Draw it, with another's numbers in stamp, words and table.
+    """Draw it, with another's numbers in stamp, words and table, and as its outline.
 
     options: those of the plot; a Prediction among them is drawn as its ghost.
     """
-    given = here.options | {
+    given = here.options | plain(options)
+    if other is None:
+        return _shown(here, given, here.stamp())
+    date, line = other.machine["date"][:10], other.machine["line"]
+    stamp = here.stamp(extra=f"recorded {date} on {line}")
+    if "recorded" in inspect.signature(here.row.draw).parameters:
+        return _shown(here, given | {"recorded": other.table}, stamp)
+    shown = _shown(here, given, stamp)
+    theirs = other.row.table(other.table, **other.options)
+    ours = here.row.table(here.table, **given)
+    table = together({HERE: ours, RECORDED: theirs})
+    return replace(shown, alt=f"{shown.alt} {_told(other, date)}", table=table)
+
+
+def plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a plot's options with the guess of each Prediction among them."""
+    return {
         name: value.value if isinstance(value, Prediction) else value
         for name, value in options.items()
     }
-    if other is None:
-        return _shown(here, given, here.stamp())
-    outline = _outline(here, other)
-    date, line = other.machine["date"][:10], other.machine["line"]
-    stamp = here.stamp(extra=f"recorded {date} on {line}")
-    told = other.row.alt(other.table, **other.options)
-    shown = _shown(here, given | outline, stamp)
-    return replace(
-        shown,
-        alt=f"{shown.alt} Recorded on {date}: {told}",
-        table=shown.table if outline else _both(here, given, other),
-    )
 
 
 def _shown(here: Material, options: dict[str, Any], stamp: str) -> Shown:
@@ -125,18 +144,9 @@ def _shown(here: Material, options: dict[str, Any], stamp: str) -> Shown:
     )
 
 
-def _outline(here: Material, other: Material) -> dict[str, Any]:
-    """Return the option that draws the other run's connections, by worker."""
-    if "recorded" not in inspect.signature(here.row.draw).parameters:
-        return {}
-    counts = other.row.table(other.table).sort_values("worker")["connections"]
-    return {"recorded": counts.tolist()}
-
-
-def _both(here: Material, options: dict[str, Any], other: Material) -> pd.DataFrame:
-    """Return the rows of both, with a column that says which they are from."""
-    ours = here.row.table(here.table, **options).assign(**{"from": "here"})
-    theirs = other.row.table(other.table, **other.options)
-    both = pd.concat([ours, theirs.assign(**{"from": "recorded"})], ignore_index=True)
-    both.insert(0, "from", both.pop("from"))
-    return both
+def _told(other: Material, date: str) -> str:
+    """Return the words of what is not drawn; the table has the numbers of long ones."""
+    words = other.row.alt(other.table, **other.options)
+    if len(words) > LONGEST:
+        return f"The table has what was recorded on {date} too."
+    return f"Recorded on {date}: {words}"

@@ -11,9 +11,11 @@ from matplotlib.collections import PolyCollection
 from matplotlib.patches import Rectangle
 
 from netlab.show.lanes import HIGHEST_IN, LANE_IN
+from netlab.show.outlines import RECORDED, THIN, parted, with_room
 from netlab.show.palette import (
     BLUE,
     FAINT,
+    INK,
     MUTED,
     SMALL_PT,
     VERMILION,
@@ -55,36 +57,47 @@ class Grid(NamedTuple):
 
 
 @look()
-def steering(connections: pd.DataFrame, *, axes: Axes | None = None) -> Axes:
+def steering(
+    connections: pd.DataFrame,
+    *,
+    recorded: pd.DataFrame | None = None,
+    room: pd.DataFrame | None = None,
+    axes: Axes | None = None,
+) -> Axes:
     """Draw a heat map a strategy: the client's CPU down, the worker that took across.
 
     A cell's shade is its share of that CPU's connections, its number how many; a
-    frame says that the worker's CPU is the client's.
+    frame says that the worker's CPU is the client's. recorded: others' connections; the
+    shade of each is in a small square in the cell. room: connections that are drawn
+    elsewhere in the same shades.
 
     Raises ValueError if there are no connections.
     """
-    table = steering_table(connections)
-    grid = _grid(table)
+    both = steering_table(connections, recorded)
+    table, theirs = parted(both)
+    all_of = with_room(both, steering_table, room)
+    grid = _grid(table, all_of["share_percent"].to_numpy().max())
     maps = _maps(table, grid)
     down_in = grid.row_in * (maps[-1].top + len(grid.cpus)) + HEAD_IN
     axes = axes or new_axes(AROUND_IN + down_in)
     for one in maps:
         _cells(axes, one, grid, len(maps))
         _frames(axes, one, grid)
+        _outlines(axes, one, grid, theirs)
     _heads(axes, maps, on_client_cpu(table))
-    _name(axes, maps, grid)
+    _name(axes, maps, grid, len(theirs) > 0)
     axes.set_title("Which worker took the connections of each client's CPU")
     return axes
 
 
-def _grid(table: pd.DataFrame) -> Grid:
+def _grid(table: pd.DataFrame, full_percent: float) -> Grid:
     cpus, maps = sorted(set(table["client_cpu"])), len(set(table["strategy"]))
     workers = sorted(set(zip(table["worker"], table["worker_cpu"], strict=True)))
     beside = maps <= MAPS_BESIDE and maps * len(workers) <= COLUMNS_BESIDE
     below = 1 if beside else maps
     room_in = HIGHEST_IN - AROUND_IN - below * HEAD_IN
     row_in = min(LANE_IN, room_in / (below * len(cpus)))
-    return Grid(cpus, workers, beside, row_in, table["share_percent"].to_numpy().max())
+    return Grid(cpus, workers, beside, row_in, full_percent)
 
 
 def _maps(table: pd.DataFrame, grid: Grid) -> list[Map]:
@@ -107,7 +120,7 @@ def _cells(axes: Axes, one: Map, grid: Grid, maps: int) -> None:
         x, y = _place(one, grid, row)
         sides = (x - 0.5, x + 0.5, y - 0.5, y + 0.5)
         corners.append([(sides[at], sides[to]) for at, to in CORNERS])
-        fills.append(pale(BLUE, row.share_percent / (grid.full_percent or 1)))
+        fills.append(_shade(grid, row))
         if numbered:
             axes.text(
                 x, y, f"{row.connections:,}", ha="center", va="center_baseline",
@@ -127,6 +140,19 @@ def _frames(axes: Axes, one: Map, grid: Grid) -> None:
         frame = Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=VERMILION)
         frame.set(linewidth=2 if broad else 0.8, zorder=3)
         axes.add_patch(frame)
+
+
+def _outlines(axes: Axes, one: Map, grid: Grid, recorded: pd.DataFrame) -> None:
+    """Draw others' share as the shade of a small square, in a corner of the cell."""
+    for row in rows(recorded.query(f"strategy == {one.strategy!r}")):
+        x, y = _place(one, grid, row)
+        square = Rectangle((x + 0.28, y + 0.1), 0.14, 0.3, zorder=4)
+        square.set(facecolor=_shade(grid, row), edgecolor=INK, linewidth=THIN)
+        axes.add_patch(square)
+
+
+def _shade(grid: Grid, row: Any) -> str:
+    return pale(BLUE, row.share_percent / (grid.full_percent or 1))
 
 
 def _place(one: Map, grid: Grid, row: Any) -> tuple[float, float]:
@@ -149,7 +175,7 @@ def _above(axes: Axes, one: Map, points: float, text: str, **how: Any) -> None:
     )  # fmt: skip
 
 
-def _name(axes: Axes, maps: list[Map], grid: Grid) -> None:
+def _name(axes: Axes, maps: list[Map], grid: Grid, outlined: bool) -> None:
     """Name the rows of the leftmost maps, and the columns of the lowest in two rows."""
     left = [one for one in maps if one.left == 0]
     low = [one for one in maps if one.top == maps[-1].top]
@@ -167,10 +193,10 @@ def _name(axes: Axes, maps: list[Map], grid: Grid) -> None:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_ylabel("client's CPU")
-    _name_columns(axes)
+    _name_columns(axes, outlined)
 
 
-def _name_columns(axes: Axes) -> None:
+def _name_columns(axes: Axes, outlined: bool) -> None:
     axes.annotate(
         "worker\nCPU", (0, 0), (-8, -3), xycoords="axes fraction", ha="right", va="top",
         textcoords="offset points", color=MUTED, fontsize=SMALL_PT,
@@ -178,4 +204,5 @@ def _name_columns(axes: Axes) -> None:
     axes.set_xlabel(
         "shade: share of the connections from that CPU   "
         "frame: the worker's CPU is the client's"
+        + (f"\nsmall square: the shade of that share, {RECORDED}" if outlined else "")
     )

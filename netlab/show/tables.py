@@ -19,18 +19,23 @@ LISTED = 16  # so many workers are named one by one in a sentence
 def accepts_per_worker_table(
     workers: pd.DataFrame,
     predicted: Sequence[float] | None = None,
-    recorded: Sequence[float] | None = None,
+    recorded: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return a row per worker, by CPU: worker, cpu, connections (that it owned).
 
-    predicted, recorded: further columns, in the order of the workers' numbers.
+    predicted: a further column, in the order of the workers' numbers. recorded:
+    another run's workers, as many; what they owned is a further column too.
     """
     require(workers, "workers", "give Run.workers", "worker", "cpu", "accepted")
     owned = workers["accepted"]
     if {"received", "given"} <= set(workers.columns):  # what was handed over
         owned = owned + workers["received"] - workers["given"]
     frame = workers[["worker", "cpu"]].assign(connections=owned).sort_values("worker")
-    for name, values in (("predicted", predicted), ("recorded", recorded)):
+    others = None
+    if recorded is not None:
+        theirs = accepts_per_worker_table(recorded).sort_values("worker")
+        others = theirs["connections"].tolist()
+    for name, values in (("predicted", predicted), ("recorded", others)):
         if values is not None:
             frame[name] = _one_each(name, values, len(frame))
     return frame.sort_values(["cpu", "worker"], ignore_index=True)
@@ -39,7 +44,7 @@ def accepts_per_worker_table(
 def accepts_per_worker_alt(
     workers: pd.DataFrame,
     predicted: Sequence[float] | None = None,
-    recorded: Sequence[float] | None = None,
+    recorded: pd.DataFrame | None = None,
 ) -> str:
     """Return what `plots.accepts_per_worker` shows, in words."""
     table = accepts_per_worker_table(workers, predicted, recorded)
@@ -222,6 +227,14 @@ def require(frame: pd.DataFrame, name: str, remedy: str, *columns: str) -> None:
     missing = [column for column in columns if column not in frame.columns]
     if missing:
         raise ValueError(f"{name} lack the column {', '.join(missing)}: {remedy}")
+
+
+def medians_of(table: pd.DataFrame) -> str:
+    """Say of how many runs the rows are medians, by their column `repeats`."""
+    repeats = sorted(set(table["repeats"]))
+    if repeats == [1]:
+        return "of one run each"
+    return f"medians of {' to '.join(map(str, [*repeats[:1], *repeats[1:][-1:]]))} runs"
 
 
 def _one_each(name: str, values: Sequence[float], workers: int) -> list[float]:

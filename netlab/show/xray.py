@@ -20,6 +20,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
+from netlab.show.outlines import with_room
 from netlab.show.palette import (
     CARD,
     GREEN,
@@ -80,14 +81,19 @@ SYMBOLS = {
 
 @look()
 def xray(
-    table: pd.DataFrame, *, compact: bool = False, axes: Axes | None = None
+    table: pd.DataFrame,
+    *,
+    compact: bool = False,
+    room: pd.DataFrame | None = None,
+    axes: Axes | None = None,
 ) -> Axes:
     """Draw each worker's life around a connection: a lane a worker.
 
     Grey: asleep. Hatched: runnable, woken and waiting for a CPU. Solid: running, the
     colour says on which CPU. Marks: what came of it.
 
-    compact: small and without words, for an inset of another figure.
+    compact: small and without words, for an inset of another figure. room: another
+    connection's table, for whose time the axis has room too.
 
     Raises ValueError if no worker was woken.
     """
@@ -101,7 +107,8 @@ def xray(
     size = _symbol_size(len(lanes), compact)
     seen = _marks(axes, table, places, size)
     axes.set_ylim(len(lanes) - 0.4, -0.6)
-    axes.set_xlim(spans["from_us"].to_numpy().min(), spans["to_us"].to_numpy().max())
+    all_of = with_room(spans, stretches, room)
+    axes.set_xlim(all_of["from_us"].to_numpy().min(), all_of["to_us"].to_numpy().max())
     if compact:
         _small_axes(axes)
     else:

@@ -1,16 +1,17 @@
 """The catalogue: the named studies, and the figures that draw what they find.
 
-A row has a question, a function that answers it by runs and returns tables, and the
-plots for them by their names in `show.plots`, which this room does not know.
+A row has a question, a function that answers it by runs and returns tables, the plots
+for them by their names in `show.plots`, which this room does not know, and the claims
+that are judged by them.
 `python -m netlab reproduce NAME` joins the two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from netlab.study import latency
+from netlab.study import claims_sharing, claims_waking, latency
 from netlab.study.death import worker_death
 from netlab.study.found import Found
 from netlab.study.herd import herd
@@ -19,6 +20,8 @@ from netlab.study.orders import CONNECTIONS, COVERAGE, WORKERS, order
 from netlab.study.sharing import burst, choice, rotate, slow_worker
 from netlab.study.stats import binomial_band
 from netlab.study.steered import steering
+from netlab.study.truths import two_truths
+from netlab.study.verdicts import Verdict
 from netlab.study.xrayed import xray
 
 
@@ -35,12 +38,18 @@ class Drawing(NamedTuple):
 
 
 class Study(NamedTuple):
-    """One row of the catalogue."""
+    """One row of the catalogue; claims: judges what was found, claim by claim."""
 
     name: str
     question: str
     run: Callable[..., Found]
     drawings: tuple[Drawing, ...]
+    claims: Callable[[Found], Iterable[Verdict]]
+    about_s: int  # how long it takes on two CPUs, in seconds, figures included
+
+    def verdicts(self, found: Found) -> list[Verdict]:
+        """Return what became of the study's claims."""
+        return list(self.claims(found))
 
 
 def _band(_: Found) -> dict[str, Any]:
@@ -49,6 +58,10 @@ def _band(_: Found) -> dict[str, Any]:
 
 def _inset(found: Found) -> dict[str, Any]:
     return {"xray": found.tables["xray"]} if "xray" in found.tables else {}
+
+
+def _capacity(found: Found) -> dict[str, Any]:
+    return {"capacity_per_s": 1e6 / found.settings["spin_us"]}
 
 
 STUDIES = (
@@ -61,36 +74,48 @@ STUDIES = (
             Drawing("herd_cost", "herd"),
             Drawing("herd_under_load", "load"),
         ),
+        claims_waking.herd,
+        240,
     ),
     Study(
         "order",
         "Who gets the next connection, and does the wait queue say so before?",
         order,
         (Drawing("orders", "orders", _band),),
+        claims_waking.order,
+        60,
     ),
     Study(
         "rotate",
         "What does it change to register anew every so many accepts?",
         rotate,
         (Drawing("rotate", "rotate"),),
+        claims_waking.rotate,
+        5,
     ),
     Study(
         "slow-worker",
         "Which share does a worker get that is five times slower?",
         slow_worker,
         (Drawing("slow_worker", "slow_worker"),),
+        claims_sharing.slow_worker,
+        20,
     ),
     Study(
         "burst",
         "Who has the connections of an idle burst?",
         burst,
         (Drawing("burst", "burst"),),
+        claims_sharing.burst,
+        20,
     ),
     Study(
         "choice",
         "Is there a strategy that wins both?",
         choice,
         (Drawing("choice", "choice"),),
+        claims_sharing.choice,
+        40,
     ),
     Study(
         "latency-tail",
@@ -103,30 +128,51 @@ STUDIES = (
                 lambda _: {"published": latency.published()},
             ),
         ),
+        claims_sharing.latency_tail,
+        30,
     ),
     Study(
         "worker-death",
         "What becomes of the clients in the queue of a worker that dies?",
         worker_death,
         (Drawing("worker_death", "worker_death"),),
+        claims_sharing.worker_death,
+        10,
     ),
     Study(
         "steering",
         "Does a connection follow the CPU of its packets?",
         steering,
         (Drawing("steering", "steering"),),
+        claims_waking.steering,
+        5,
+    ),
+    Study(
+        "two-truths",
+        "What does a closed loop leave out, and an open one above the capacity add?",
+        two_truths,
+        (
+            Drawing("two_truths", "truths"),
+            Drawing("rate_curve", "rates", _capacity),
+        ),
+        claims_sharing.two_truths,
+        80,
     ),
     Study(
         "matrix",
         "How does every strategy do by every measure?",
         matrix,
         (Drawing("matrix", "matrix", lambda _: {"ideals": IDEALS}),),
+        claims_waking.matrix,
+        120,
     ),
     Study(
         "xray",
         "What does the kernel do with one connection, in microseconds?",
         xray,
         (Drawing("xray", "xray"), Drawing("xray", "xray_exclusive")),
+        claims_waking.xray,
+        10,
     ),
 )
 

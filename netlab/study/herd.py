@@ -44,8 +44,12 @@ def herd(
     connections: int = 400,
     engines: tuple[str, ...] = ENGINES,
     rates_per_s: tuple[int, ...] = RATES_PER_S,
+    loaded_s: float = 1.0,
 ) -> Found:
-    """Measure the herd against the number of workers, and against load."""
+    """Measure the herd against the number of workers, and against load.
+
+    loaded_s: how long each run under load is.
+    """
     idle = [
         _point(strategy, engine, count, connections)
         for strategy in STRATEGIES
@@ -53,7 +57,7 @@ def herd(
         for count in workers
     ]
     loaded = [
-        _loaded_point(strategy, engines[0], rate)
+        _loaded_point(strategy, engines[0], rate, loaded_s)
         for strategy in STRATEGIES
         for rate in rates_per_s
     ]
@@ -73,13 +77,15 @@ def _point(strategy: str, engine: str, workers: int, connections: int) -> Point:
     return Point(labels, labels | load | {"sample_rate_per_s": None})
 
 
-def _loaded_point(strategy: str, engine: str, rate_per_s: int) -> Point:
+def _loaded_point(
+    strategy: str, engine: str, rate_per_s: int, loaded_s: float
+) -> Point:
     labels = {"strategy": strategy, "engine": engine, "workers": LOADED_WORKERS}
     load = {
         "plan": "open",
         "rate_per_s": float(rate_per_s),
         "arrivals": "poisson",
-        "duration_s": 1.0,
+        "duration_s": loaded_s,
         "requests": 1,
         "path": f"/spin/{SPIN_US}",
     }

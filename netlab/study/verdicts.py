@@ -32,6 +32,9 @@ UNSETTLED = (
 UNSAID = (
     "where nothing was predicted, nothing is kept: take a rule that says who is next"
 )
+UNMEASURED = (
+    "what it is about was not measured: the notes say what cannot run here, and why"
+)
 
 Value = Literal["confirmed", "contradicted", "inconclusive"]
 
@@ -68,7 +71,7 @@ class Verdict(NamedTuple):
 
 def at_least(
     claim: str,
-    interval: tuple[float, float],
+    interval: tuple[float, float] | None,
     threshold: float,
     *,
     unit: str = "",
@@ -77,20 +80,15 @@ def at_least(
 ) -> Verdict:
     """Return the verdict of a claim that something is `threshold` or more.
 
-    interval: (low, high) of what was measured, as of `stats.bootstrap_interval`.
-    throttled, settled: of its runs, where the claim depends on time.
-
-    Raises ValueError for an interval that is none.
+    Else as `within`.
     """
-    low, high = _ends(interval)
-    value = _value(low >= threshold, high < threshold)
-    asked = f"at least {_told(threshold, unit)}"
-    return _verdict(value, claim, _span(low, high, unit), asked, throttled, settled)
+    doubts = {"throttled": throttled, "settled": settled}
+    return within(claim, interval, threshold, math.inf, unit=unit, **doubts)
 
 
 def at_most(
     claim: str,
-    interval: tuple[float, float],
+    interval: tuple[float, float] | None,
     threshold: float,
     *,
     unit: str = "",
@@ -99,17 +97,15 @@ def at_most(
 ) -> Verdict:
     """Return the verdict of a claim that something is `threshold` or less.
 
-    Else as `at_least`.
+    Else as `within`.
     """
-    low, high = _ends(interval)
-    value = _value(high <= threshold, low > threshold)
-    asked = f"at most {_told(threshold, unit)}"
-    return _verdict(value, claim, _span(low, high, unit), asked, throttled, settled)
+    doubts = {"throttled": throttled, "settled": settled}
+    return within(claim, interval, -math.inf, threshold, unit=unit, **doubts)
 
 
 def within(
     claim: str,
-    interval: tuple[float, float],
+    interval: tuple[float, float] | None,
     low: float,
     high: float,
     *,
@@ -119,13 +115,19 @@ def within(
 ) -> Verdict:
     """Return the verdict of a claim that something is from `low` to `high`.
 
-    Else as `at_least`. Raises ValueError if low is above high.
+    interval: (low, high) of what was measured, as of `stats.bootstrap_interval`; None
+    where nothing was measured, which decides nothing.
+    throttled, settled: of its runs, where the claim depends on time.
+
+    Raises ValueError for an interval that is none, or if low is above high.
     """
     if not low <= high:
         raise ValueError(f"low={low}, high={high}: give the lower one first")
+    asked = _asked(low, high, unit)
+    if interval is None:
+        return Verdict("inconclusive", claim, "nothing", asked, UNMEASURED)
     least, most = _ends(interval)
     value = _value(low <= least and most <= high, most < low or least > high)
-    asked = f"from {_span(low, high, unit)}"
     return _verdict(value, claim, _span(least, most, unit), asked, throttled, settled)
 
 
@@ -189,6 +191,14 @@ def _ends(interval: tuple[float, float]) -> tuple[float, float]:
             "something measured at all?"
         )
     return low, high
+
+
+def _asked(low: float, high: float, unit: str) -> str:
+    if high == math.inf:
+        return f"at least {_told(low, unit)}"
+    if low == -math.inf:
+        return f"at most {_told(high, unit)}"
+    return f"from {_span(low, high, unit)}" if low < high else _told(low, unit)
 
 
 def _span(low: float, high: float, unit: str) -> str:

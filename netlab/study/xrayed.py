@@ -27,13 +27,12 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import netlab
 from netlab.checks import whole_number
 from netlab.load.progress import bar
 from netlab.server.server import Server
+from netlab.study import recordings
 from netlab.study.found import Found
 from netlab.watch import trace, trace_tables
 from netlab.watch.trace_events import ACCEPT, ASLEEP, EAGAIN, RUNNING
@@ -49,7 +48,6 @@ TABLES = {"level": "xray", "exclusive": "xray_exclusive"}  # by strategy
 WORKERS = 4
 WARM_UP = 2  # connections to each server before the first that is looked at
 TURN_LOG = 1 << 14  # of each worker; a connection takes three of them
-RECORDED = Path(netlab.__file__).parents[1] / "data/recorded/xray/xray.csv"
 CHOICE = (
     "shown is the shortest of each strategy's complete timelines, of level the "
     "shortest in which a worker saw EAGAIN if there is one; the table traces has all"
@@ -250,6 +248,8 @@ def _marks(turn: Any) -> Iterator[Row]:
 
 def _recorded() -> dict[str, pd.DataFrame]:
     """Return the recorded trace as a table, if this netlab has one."""
-    import pandas as pd
-
-    return {"recorded": pd.read_csv(RECORDED)} if RECORDED.exists() else {}
+    try:
+        is_recorded = "xray" in recordings.names()
+    except FileNotFoundError:  # installed without its repository
+        return {}
+    return {"recorded": recordings.load("xray").tables["xray"]} if is_recorded else {}
