@@ -55,6 +55,8 @@ STYLES: dict[str, Style] = {
 IDEAL = (IDEAL_TOP_PERCENT, IDEAL_SLOW_PERCENT)
 MARK_PT = 7.0
 EQUAL_SLOW_PERCENT = 50  # of two workers
+NEAR_POINTS = 10  # of percent: less than half of the way from an ideal to its opposite
+MOST_NAMED = 2  # a title has room for so many names
 
 
 @look()
@@ -93,9 +95,22 @@ def choice(
         points += _ghosts(axes, guesses)
         strokes += _joins(axes, guesses)
     _head(axes, [legend_mark()] if len(theirs) else [])
+    axes.set_title(_title(measured), pad=26)
     points += [Named(*IDEAL, "the ideal", "ideal")]
     name_points(axes, points, strokes, outlined)
     return axes
+
+
+def _title(table: pd.DataFrame) -> str:
+    """Say who is near both ideals, by the medians."""
+    medians = table[["top_percent", "slow_percent"]].to_numpy()
+    is_near = (abs(medians - IDEAL) <= NEAR_POINTS).all(axis=1)
+    near = table["strategy"].to_numpy()[is_near]
+    if not len(near):
+        return "Two loads, two verdicts: nobody is near both ideals"
+    if len(near) > MOST_NAMED:
+        return f"Near both ideals: {len(near)} of {len(table)} strategies"
+    return f"Near both ideals: {', '.join(near)}"
 
 
 def _limits(axes: Axes, table: pd.DataFrame) -> None:
@@ -203,7 +218,6 @@ def _outlines(
 def _head(axes: Axes, also: list[Line2D]) -> None:
     axes.set_xlabel("top worker's share of an idle burst onto four workers (%)")
     axes.set_ylabel("share of a five times slower\nworker of two (%)")
-    axes.set_title("No strategy wins: two loads, two verdicts", pad=26)
     marks = [*axes.get_legend_handles_labels()[0], *also]
     axes.legend(
         handles=marks, loc="lower left", bbox_to_anchor=(0, 1.02), ncols=5, borderpad=0,

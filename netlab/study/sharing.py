@@ -77,16 +77,17 @@ def choice(
     seed: int = 1,
     progress: bool = True,
     names: Sequence[str] = NAMES,
+    bursts: int = BURSTS,
 ) -> Found:
     """Measure both, and put a strategy's repeats side by side.
 
-    A repeat's burst is the mean of BURSTS bursts.
+    A repeat's share of a burst is the mean over so many bursts.
     """
     slow = slow_worker(repeats, seed, progress, names)
-    bursts = burst(repeats * BURSTS, seed, progress, names).tables["burst"]
+    whole = burst(repeats * bursts, seed, progress, names).tables["burst"]
     tops: dict[tuple[str, int], list[float]] = {}
-    for run in bursts.to_dict("records"):
-        key = run["strategy"], run["repeat"] // BURSTS
+    for run in whole.to_dict("records"):
+        key = run["strategy"], run["repeat"] // bursts
         tops.setdefault(key, []).append(run["top_share_percent"])
     rows = []
     for run in slow.tables["slow_worker"].to_dict("records"):
@@ -100,8 +101,8 @@ def choice(
                 "slow_share_percent": run["share_percent"],
             }
         )
-    tables = {"choice": _frame(rows), "burst": bursts, **slow.tables}
-    return Found("choice", tables, slow.settings, slow.notes)
+    tables = {"choice": _frame(rows), "burst": whole, **slow.tables}
+    return Found("choice", tables, slow.settings | {"bursts": bursts}, slow.notes)
 
 
 def family(name: str) -> str:
