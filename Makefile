@@ -5,7 +5,9 @@
 #   PYTEST_ARGS="-k table"  more options for pytest
 #   BENCH_ARGS="--quick"    more options for the benchmarks
 #   PAGES="notebooks/0*"    the notebooks to execute, instead of all
-#   OUT=folder              where to write them, instead of notebooks/ itself
+#   OUT=folder              where to write them, instead of notebooks/ itself (those
+#                           of make student: instead of student-notebooks/)
+#   STUDENTS=names.txt      a copy for each of these names, one a line
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -27,7 +29,7 @@ endif
 
 export PYTHON
 
-.PHONY: help lab test check notebooks picture bench clean again
+.PHONY: help lab test check notebooks student picture bench clean again
 .DEFAULT_GOAL := help
 
 help:
@@ -35,12 +37,13 @@ help:
 	@echo "make test       check the code, then run the tests"
 	@echo "make check      linters, types and the import contract only"
 	@echo "make notebooks  execute all pages, top to bottom, into notebooks/"
+	@echo "make student    the pages without solutions, for a class (see docs/teaching.md)"
 	@echo "make picture    make the picture of the README again"
 	@echo "make bench      measure netlab beside its peers, into benchmarks/results/"
-	@echo "make clean      remove .venv and caches (never my-notebooks/ or runs/)"
+	@echo "make clean      remove .venv and caches (never notebooks of yours, or runs/)"
 	@echo
 	@echo "The first command sets up .venv, which takes a minute or two."
-	@echo "Options: PYTHON, LAB_ARGS, PYTEST_ARGS, BENCH_ARGS, PAGES, OUT (see the Makefile)."
+	@echo "Options, explained in the Makefile: PYTHON, LAB_ARGS, PYTEST_ARGS, BENCH_ARGS, PAGES, OUT, STUDENTS."
 
 $(READY): pyproject.toml constraints.txt tools/setup.sh $(AGAIN)
 	@tools/setup.sh
@@ -65,6 +68,10 @@ check: $(READY)
 notebooks: $(READY)
 	@$(PY) tools/warm_up.py
 	@$(PY) tools/execute.py $(if $(OUT),--out "$(OUT)") $(PAGES)
+
+student: $(READY)
+	@$(PY) -m tools.student $(if $(OUT),--out "$(OUT)") \
+		$(if $(STUDENTS),--students "$(STUDENTS)")
 
 picture: $(READY)
 	@$(PY) tools/picture.py

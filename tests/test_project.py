@@ -103,6 +103,21 @@ def test_pins_are_exact_and_name_no_place():
     assert not re.search(r"[/\\@]|--", (ROOT / "constraints.txt").read_text())
 
 
+def test_binder_installs_the_same_versions_and_runs_what_is_there():
+    lines = (ROOT / "binder" / "requirements.txt").read_text().splitlines()
+    wanted = [line for line in lines if not line.startswith("#")]
+    assert wanted == ["-c ../constraints.txt", "-e ."]
+    runtime = (ROOT / "binder" / "runtime.txt").read_text().strip()
+    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(
+        runtime.removeprefix("python-")
+    )
+    build = ROOT / "binder" / "postBuild"
+    commands = re.findall(r"^python (\S+)$", build.read_text(), flags=re.M)
+    assert commands
+    assert all((ROOT / command).is_file() for command in commands)
+    assert build.stat().st_mode & 0o111 == 0o111
+
+
 def test_no_file_names_a_folder_of_somebody_s_machine():
     home = r"(?<![\w.~-])/(home|Users|root)/\w|[A-Z]:\\+Users\\"
     here = re.escape(str(ROOT)) if len(ROOT.parts) > 2 else r"(?!)"
