@@ -1,5 +1,6 @@
 """Every page of the course: as committed, and executed again from nothing."""
 
+import os
 import re
 import statistics
 import subprocess
@@ -21,6 +22,7 @@ CLOSING = (
 )
 LINK = re.compile(r"\]\((?!https?:|#|attachment:)([^)#]+)")
 
+VERDICT = re.compile(r"^\S (?:confirmed|contradicted|inconclusive|holds): ", flags=re.M)
 BLANK = re.compile(r"^your_answer = None.*$", flags=re.M)
 
 page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
@@ -122,11 +124,24 @@ def test_every_exercise_has_a_folded_solution(path):
     assert len(solutions) == len(exercises)
 
 
-@pytest.fixture(scope="session")
-def executed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("executed")
+def pictures_in(path):
+    return len(re.findall("<img ", "".join(html_of(path))))
+
+
+def verdicts_in(path):
+    """How many claims a page judges, and how many exact statements it insists on."""
+    told = "\n".join(words_of(output) for output in outputs_of(path))
+    return len(VERDICT.findall(told))
+
+
+@pytest.fixture(scope="session", params=["live", "replay"])
+def executed(request, tmp_path_factory):
+    """The pages executed again: live where this machine can, and from recordings."""
+    folder = tmp_path_factory.mktemp(request.param)
     command = [sys.executable, "tools/execute.py", "--out", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=600)
+    wish = {"live": "auto", "replay": "replay"}[request.param]
+    environment = os.environ | {"NETLAB_MODE": wish}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=600)
     return folder
 
 
@@ -136,9 +151,16 @@ def test_executes_again_on_a_clean_kernel(path, executed):
     again = executed / path.name
     assert [cell.source for cell in code_of(again)] == [c.source for c in code_of(path)]
     assert not [out for out in outputs_of(again) if out.output_type == "error"]
-    assert len(re.findall("<img ", "".join(html_of(again)))) == len(
-        re.findall("<img ", "".join(html_of(path)))
-    )
+    assert pictures_in(again) == pictures_in(path)
+    assert verdicts_in(again) == verdicts_in(path)
+    if executed.name.startswith("replay") and is_replayable(path):
+        replayed = "".join(html_of(again)).count("replayed from")
+        assert replayed >= pictures_in(again)
+
+
+def is_replayable(path):
+    """Whether a page is shown from recordings where it cannot be live."""
+    return any("page.start(" in cell.source for cell in code_of(path))
 
 
 def solutions_of(path):

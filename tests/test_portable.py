@@ -1,4 +1,4 @@
-"""Recorded studies are replayed and drawn without Linux.
+"""Recorded studies are replayed and drawn without Linux, and so are the pages.
 
 A fresh interpreter is made to look like another system: it says so, the modules that
 only Unix or only Linux has cannot be imported, and their names are gone from those that
@@ -13,6 +13,7 @@ import pytest
 from netlab.server import engines
 from netlab.study import catalogue, recordings
 from tests.bounded import linux
+from tests.test_pages import PAGES, is_replayable, pictures_in
 from tests.test_recordings import COMMAND, SMALL, small
 
 SYSTEMS = {"darwin": "Darwin", "win32": "Windows"}
@@ -88,6 +89,33 @@ REPLAYED = """
                 print(one, drawing.plot)
 """
 
+# A kernel waits by epoll itself, so the cells run in the shell that a kernel has.
+PAGES_REPLAYED = """
+    import json
+    from pathlib import Path
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
+    from traitlets.config import Config
+
+    settings, *pages = folders
+    os.environ["IPYTHONDIR"] = settings
+    shell = InteractiveShell.instance(config=Config(HistoryManager={"enabled": False}))
+    for page in pages:
+        os.chdir(Path(page).parent)
+        shell.reset(new_session=False)
+        shown = ""
+        for cell in json.loads(Path(page).read_text(encoding="utf-8"))["cells"]:
+            if cell["cell_type"] == "code":
+                with capture_output() as said:
+                    done = shell.run_cell("".join(cell["source"]), store_history=True)
+                done.raise_error()
+                assert not said.stderr, (page, cell["source"], said.stderr)
+                last = shell.display_formatter.format(done.result)[0]
+                bundles = [*(output.data for output in said.outputs), last]
+                shown += "".join(bundle.get("text/html", "") for bundle in bundles)
+        print(Path(page).stem, shown.count("<img "), shown.count("replayed from"))
+"""
+
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory):
@@ -118,3 +146,21 @@ def test_every_recording_is_replayed_and_drawn_elsewhere(fresh, packages, system
         for folder in packages
         if row.name in recordings.names(folder)
     )
+
+
+@linux
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_page_that_can_be_replayed_runs_elsewhere(fresh, tmp_path, system):
+    pages = [path for path in PAGES if is_replayable(path)]
+    words = fresh(
+        ELSEWHERE + PAGES_REPLAYED,
+        *(system, SYSTEMS[system], tmp_path, *pages),
+        timeout_s=150,
+    )
+    told = {words[at]: words[at + 1 : at + 3] for at in range(0, len(words), 3)}
+    assert told.keys() == {path.stem for path in pages}
+    for path in pages:
+        figures, replayed = map(int, told[path.stem])
+        assert figures == pictures_in(path)
+        assert replayed >= figures

@@ -1,6 +1,7 @@
 """The helpers behind make, on tiny notebooks in a folder of the test's own."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,28 @@ def test_page_is_executed_in_place(tmp_path, capsys):
     assert [cell.id for cell in cells] == ["c0", "c1", "c2"]
     assert text_in(page) == "42\n"
     assert list(tmp_path.iterdir()) == [page]
+
+
+def test_a_page_s_time_is_told_and_its_slowest_cell(tmp_path, capsys):
+    page = save(tmp_path / "p.ipynb", "1", "import time; time.sleep(0.6)", "2")
+    execute.execute([page], None, 60)
+    pattern = r"p\.ipynb +\d+\.\d s, slowest cell 3 of 4: (\d\.\d) s\n"
+    told = re.fullmatch(pattern, capsys.readouterr().out)
+    assert told
+    assert float(told[1]) >= 0.6
+
+
+def test_a_page_without_code_has_no_slowest_cell(tmp_path, capsys):
+    page = save(tmp_path / "p.ipynb")
+    execute.execute([page], None, 60)
+    assert "slowest" not in capsys.readouterr().out
+
+
+def test_the_mode_that_is_asked_for_reaches_the_page(tmp_path, monkeypatch):
+    page = save(tmp_path / "p.ipynb", "import os; print(os.environ['NETLAB_MODE'])")
+    monkeypatch.setenv("NETLAB_MODE", "replay")
+    execute.execute([page], None, 60)
+    assert text_in(page) == "replay\n"
 
 
 def test_second_execution_changes_no_byte(tmp_path):

@@ -7,6 +7,7 @@ ran it:
 - The kernel is a temporary one of the Python that runs this file. The user's own
   kernels, IPython start-up files and matplotlibrc are not looked at.
 - A page is executed in the folder where it lies, as in JupyterLab.
+- NETLAB_MODE reaches the pages: `NETLAB_MODE=replay` executes them from recordings.
 - The first error ends it: the cell and the traceback are printed, the page on disk
   stays as it was, and later pages are not run.
 - Saved are outputs and counts, and little else: no time stamps, no version of
@@ -25,7 +26,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 from jupyter_client.kernelspec import KernelSpecManager
@@ -53,6 +54,13 @@ CELL_FILE = re.compile(r"[^\s\"']*/ipykernel_\d+/\d+\.py")
 
 class PageError(Exception):
     """A page did not run to its end; the text says where and why."""
+
+
+class CellTime(NamedTuple):
+    """How long a cell took; `number` counts all cells, from 1."""
+
+    took_s: float
+    number: int
 
 
 @contextmanager
@@ -103,10 +111,13 @@ def read(path: Path) -> Any:
     return nbformat.reads(json.dumps(content), as_version=4)
 
 
-def run(notebook: Any, folder: Path, kernel: Path, timeout_s: int) -> Any:
+def run(
+    notebook: Any, folder: Path, kernel: Path, timeout_s: int
+) -> tuple[Any, list[CellTime]]:
     """Execute the notebook in `folder`, on a fresh kernel (see `clean_kernel`).
 
-    Raises PageError at the first cell that fails, hangs or kills its kernel.
+    Returns it with its outputs, and the time of each cell that ran. Raises PageError at
+    the first cell that fails, hangs or kills its kernel.
     """
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -118,13 +129,28 @@ def run(notebook: Any, folder: Path, kernel: Path, timeout_s: int) -> Any:
         record_timing=False,
         resources={"metadata": {"path": str(folder)}},
     )
-    started: list[int] = []
-    client.on_cell_start = lambda cell, cell_index: started.append(cell_index)
+    started, times = timed(client)
     try:
         asyncio.run(client.async_execute(cleanup_kc=True))
     except (CellExecutionError, CellTimeoutError, RuntimeError) as error:
-        raise PageError(describe(error, notebook, started)) from error
-    return notebook
+        raise PageError(describe(error, notebook, list(started))) from error
+    return notebook, times
+
+
+def timed(client: NotebookClient) -> tuple[dict[int, float], list[CellTime]]:
+    """When each cell began, by its index, and the times of those that ended well."""
+    started: dict[int, float] = {}
+    times: list[CellTime] = []
+
+    def begin(cell: Any, cell_index: int) -> None:
+        started[cell_index] = time.monotonic()
+
+    def end(cell: Any, cell_index: int, execute_reply: Any) -> None:
+        took_s = time.monotonic() - started[cell_index]
+        times.append(CellTime(took_s, cell_index + 1))
+
+    client.on_cell_start, client.on_cell_executed = begin, end
+    return started, times
 
 
 def describe(error: Exception, notebook: Any, started: list[int]) -> str:
@@ -218,7 +244,7 @@ def write(notebook: Any, path: Path) -> None:
 
 
 def execute(pages: list[Path], out: Path | None, timeout_s: int) -> None:
-    """Execute the pages in their order, printing the time of each.
+    """Execute the pages in their order, printing the time of each and its slowest.
 
     They are saved in place, or into the folder `out`. Raises PageError.
     """
@@ -226,9 +252,18 @@ def execute(pages: list[Path], out: Path | None, timeout_s: int) -> None:
         for page in pages:
             print(f"{page.name:36}", end=" ", flush=True)
             start = time.monotonic()
-            notebook = run(read(page), page.resolve().parent, kernel, timeout_s)
+            folder = page.resolve().parent
+            notebook, times = run(read(page), folder, kernel, timeout_s)
             write(normalise(notebook), out / page.name if out else page)
-            print(f"{time.monotonic() - start:6.1f} s", flush=True)
+            took_s, slowest = time.monotonic() - start, max(times, default=None)
+            print(f"{took_s:6.1f} s{told(slowest, len(notebook.cells))}", flush=True)
+
+
+def told(slowest: CellTime | None, of_cells: int) -> str:
+    """The words for a page's slowest cell, none if no cell ran."""
+    if slowest is None:
+        return ""
+    return f", slowest cell {slowest.number} of {of_cells}: {slowest.took_s:.1f} s"
 
 
 def main() -> None:
