@@ -4,6 +4,7 @@ The rooms, in the order in which one run goes through them:
 
     kernel   what this machine is, its threads, limits and queues
     server   BUILD: strategies, listeners, loops, placement, workers
+    stages   the same built step by step, six small servers and their suite
     load     FIRE: clients in a process of their own
     watch    WATCH: where the workers' threads are, from outside
     study    STUDY: a run: server, load and watching, checked before it is reported

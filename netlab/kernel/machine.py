@@ -127,6 +127,15 @@ def machine(root: Path = ROOT) -> Machine:
     )
 
 
+def require_linux() -> None:
+    """Raise OSError unless this is Linux, where the server can run."""
+    if sys.platform != "linux":
+        raise OSError(
+            f"netlab's server needs Linux and this is {sys.platform}: use a Linux "
+            "machine, WSL2 or a container"
+        )
+
+
 def cpus_visible() -> int:
     """How many CPUs the machine shows."""
     return os.cpu_count() or 1

@@ -71,7 +71,7 @@ class ServerSettings:
     allow_remote: bool = False
 
     def __post_init__(self) -> None:
-        strategies.require_linux()
+        machine.require_linux()
         row = strategies.find(self.strategy)
         self._check_listen()
         engine = engines.find(self.engine)

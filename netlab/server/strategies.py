@@ -16,8 +16,6 @@ sleep if the queue is empty by then.
 
 from __future__ import annotations
 
-import sys
-
 from netlab.kernel import sysctl
 from netlab.server import listeners, placement
 from netlab.server.loops import EDGE, EXCLUSIVE, ONESHOT, READ, Watching
@@ -178,12 +176,3 @@ def find(name: str) -> Strategy:
             return row
     known = ", ".join(row.name for row in table())
     raise ValueError(f"strategy={name!r}: the table has {known}")
-
-
-def require_linux() -> None:
-    """Raise OSError unless this is Linux, where the server can run."""
-    if sys.platform != "linux":
-        raise OSError(
-            f"netlab's server needs Linux and this is {sys.platform}: use a Linux "
-            "machine, WSL2 or a container"
-        )

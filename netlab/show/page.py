@@ -10,6 +10,7 @@
     claim.judge((7.9, 8.2))                          confirmed, contradicted, neither
     page.require(made == kept, "no connection is lost")         exact, or it raises
     page.show(Worker.turn)                           source, with file and lines
+    page.diff(3, 4)                                  from one stage to the next
     page.exercise("Twelve winners", your_answer, check)
     page.ledger()                                    all predictions of the page
 
@@ -35,12 +36,14 @@ from typing import Any, NamedTuple
 
 import netlab
 from netlab.show import checkout, stacked, stamped
+from netlab.show.differences import Difference, difference
 from netlab.show.exercises import Checked, exercise
 from netlab.show.figures import Shown
 from netlab.show.ledger import Ledger, Revealed
 from netlab.show.notes import Note, Noted, literal
 from netlab.show.questions import Prediction, Question
 from netlab.show.sources import show
+from netlab.stages import NUMBERS, stage
 from netlab.study import catalogue, replay, verdicts
 from netlab.study.found import Found
 from netlab.study.recordings import load as recorded
@@ -54,6 +57,7 @@ __all__ = [
     "Prediction",
     "beside",
     "claim",
+    "diff",
     "exercise",
     "figure",
     "ledger",
@@ -230,6 +234,20 @@ def beside(
         )
     two = _material(first, plot), _material(second, plot)
     return stacked.draw(two, titles, options)
+
+
+def diff(before: int, after: int) -> Difference:
+    """Return what changed from one stage of the server to another, by their numbers.
+
+    Raises ValueError for the last stage, which is no text of its own.
+    """
+    last = NUMBERS[-1]
+    if last in (before, after):
+        raise ValueError(
+            f"stage {last} is netlab's server itself: show what REMEDIES of "
+            f"netlab.stages.s{last} names, such as page.show(Connection.send)"
+        )
+    return difference(stage(before), stage(after))
 
 
 def _material(source: Found | Run, plot: str | None) -> stamped.Material:
