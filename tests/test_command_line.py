@@ -14,6 +14,7 @@ import pytest
 
 from netlab import counters
 from netlab.__main__ import COMMANDS, main
+from netlab.commands.output import ENDS, told_to_end
 from netlab.study.run import Run
 from tests.bounded import (
     BOUND_S,
@@ -618,6 +619,19 @@ def test_watch_with_its_trace(watched):
     assert [row["tid"] for row in found["trace"]] == [
         row["tid"] for row in found["threads"]
     ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_may_come_at_the_very_moment_of_waiting(number):
+    kept = {one: signal.getsignal(one) for one in ENDS}
+    try:
+        over = told_to_end()
+        with over._cond:  # as in the middle of over.wait()
+            signal.raise_signal(number)
+        assert over.wait(BOUND_S)
+    finally:
+        for one, handler in kept.items():
+            signal.signal(one, handler)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

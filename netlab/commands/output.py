@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import signal
 import sys
@@ -63,10 +64,14 @@ def refuse_impossible(names: list[str], what: str, remedy: str = "") -> None:
 
 
 def told_to_end() -> threading.Event:
-    """Return what SIGINT and SIGTERM set from now on, instead of ending the program."""
+    """Return what SIGINT and SIGTERM set from now on, instead of ending the program.
+
+    A handler runs inside whatever it interrupts, which may hold the event's own lock,
+    being about to wait for it. So another thread sets it, which may wait for the lock.
+    """
     over = threading.Event()
     for number in ENDS:
-        signal.signal(number, lambda *_: over.set())
+        signal.signal(number, lambda *_: _thread.start_new_thread(over.set, ()))
     return over
 
 
