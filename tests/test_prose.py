@@ -1,6 +1,6 @@
 """Numbers in the prose are bound to data: to recordings, or to what others published.
 
-A swap must be noticed: with any other recording in place every row of prose.py fails.
+A swap must be noticed: with any other recording in place every row of prose fails.
 The other recordings are made here, of the project's own: every measured number three
 times as large, the strategies' names exchanged, or only the first half of each table.
 They are packages on the disk, described anew, and are opened as any other.
@@ -14,7 +14,8 @@ import nbformat
 import pytest
 
 from netlab.study import datapackage
-from tests.prose import BOUND, KINDS, STATED, WORDS, Bound
+from tests.prose import BOUND, STATED
+from tests.prose.rows import KINDS, WORDS, Bound
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {path.stem[:2]: path for path in (ROOT / "notebooks").glob("[0-9]*.ipynb")}
@@ -80,7 +81,7 @@ def within(place, places):
 
 
 def words_of(page):
-    """All words of a page that prose.py knows, filled in."""
+    """All words of a page that tests/prose knows, filled in."""
     bound = [one.filled() for one in BOUND if one.page == page]
     return bound + [one.words for one in STATED if one.page == page]
 
@@ -96,7 +97,7 @@ def test_every_number_that_looks_measured_is_bound_or_no_measurement(page):
     text = prose_of(page)
     known = [place for words in words_of(page) for place in places_of(words, text)]
     loose = [around for place, around in measured_in(text) if not within(place, known)]
-    assert not loose, "give each a row in tests/prose.py"
+    assert not loose, "give each a row in tests/prose/"
 
 
 @page
