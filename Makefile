@@ -29,7 +29,7 @@ endif
 
 export PYTHON
 
-.PHONY: help lab test check notebooks student picture bench clean again
+.PHONY: help lab test check notebooks thumbnails student site picture bench clean again
 .DEFAULT_GOAL := help
 
 help:
@@ -38,6 +38,7 @@ help:
 	@echo "make check      linters, types and the import contract only"
 	@echo "make notebooks  execute all pages, top to bottom, into notebooks/"
 	@echo "make student    the pages without solutions, for a class (see docs/teaching.md)"
+	@echo "make site       build the pages as a site to read, into site/_build/html"
 	@echo "make picture    make the picture of the README again"
 	@echo "make bench      measure netlab beside its peers, into benchmarks/results/"
 	@echo "make clean      remove .venv and caches (never notebooks of yours, or runs/)"
@@ -68,10 +69,17 @@ check: $(READY)
 notebooks: $(READY)
 	@$(PY) tools/warm_up.py
 	@$(PY) tools/execute.py $(if $(OUT),--out "$(OUT)") $(PAGES)
+	@$(if $(OUT),,$(PY) tools/thumbnails.py)
+
+thumbnails: $(READY)
+	@$(PY) tools/thumbnails.py
 
 student: $(READY)
 	@$(PY) -m tools.student $(if $(OUT),--out "$(OUT)") \
 		$(if $(STUDENTS),--students "$(STUDENTS)")
+
+site: $(READY)
+	@$(PY) tools/build_site.py
 
 picture: $(READY)
 	@$(PY) tools/picture.py
@@ -80,7 +88,7 @@ bench: $(READY)
 	@$(PY) -m benchmarks $(BENCH_ARGS)
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) site/_build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './my-notebooks/*' -prune \
 		-exec rm -rf {} +
 	find notebooks -name .ipynb_checkpoints -type d -prune -exec rm -rf {} + \

@@ -32,7 +32,7 @@ CONDA_ONLY = {"python", "pip"}
 
 def requirements():
     extras = PROJECT["optional-dependencies"]
-    lines = PROJECT["dependencies"] + extras["test"] + extras["bench"]
+    lines = PROJECT["dependencies"] + extras["test"] + extras["bench"] + extras["site"]
     return [Requirement(line) for line in lines]
 
 

@@ -97,7 +97,7 @@ make_venv() {
 }
 
 install_with_uv() {
-    "$uv" pip install --python "$venv/bin/python" -c constraints.txt -e '.[test,bench]' \
+    "$uv" pip install --python "$venv/bin/python" -c constraints.txt -e '.[test,bench,site]' \
         >>"$log" 2>&1
 }
 
@@ -105,7 +105,7 @@ install_with_pip() {
     "$venv/bin/python" -c 'import pip' 2>/dev/null ||
         "$venv/bin/python" -m ensurepip >>"$log" 2>&1 || return 1
     "$venv/bin/python" -m pip install --disable-pip-version-check \
-        -c constraints.txt -e '.[test,bench]' >>"$log" 2>&1
+        -c constraints.txt -e '.[test,bench,site]' >>"$log" 2>&1
 }
 
 find_python
