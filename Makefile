@@ -29,12 +29,13 @@ endif
 
 export PYTHON
 
-.PHONY: help lab test check notebooks thumbnails student site picture bench clean again
+.PHONY: help lab test prove check notebooks thumbnails student site picture bench clean again
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make lab        open the course in JupyterLab (your copy, in my-notebooks/)"
 	@echo "make test       check the code, then run the tests"
+	@echo "make prove      each page live, in a browser and as other systems: half an hour"
 	@echo "make check      linters, types and the import contract only"
 	@echo "make notebooks  execute all pages, top to bottom, into notebooks/"
 	@echo "make student    the pages without solutions, for a class (see docs/teaching.md)"
@@ -58,6 +59,11 @@ lab: $(READY)
 # pytest comes last, so that the last summary on the screen is its own.
 test: check
 	@$(PY) -m pytest $(PYTEST_ARGS)
+
+# What takes too long for every day: each page live, in a browser and elsewhere.
+prove: $(READY)
+	@NETLAB_PAGES=all $(PY) -m pytest tests/test_pages.py tests/test_portable.py \
+		tests/test_browser.py $(PYTEST_ARGS)
 
 check: $(READY)
 	@$(PY) -m ruff check
