@@ -44,7 +44,7 @@ def code_of(path):
 
 def is_replayable(path):
     """Whether a page is shown from recordings where it cannot be live."""
-    return any("page.start(" in cell.source for cell in code_of(path))
+    return any("page.study(" in cell.source for cell in code_of(path))
 
 
 REPLAYABLE = [path for path in PAGES if is_replayable(path)]
@@ -79,6 +79,25 @@ def test_is_a_valid_notebook_executed_top_to_bottom(path):
 def test_nothing_was_written_to_standard_error(path):
     streams = [out for out in outputs_of(path) if out.output_type == "stream"]
     assert not [out for out in streams if out.name == "stderr"]
+
+
+@page
+def test_only_what_a_cell_prints_is_printed(path):
+    for cell in code_of(path):
+        printed = [out for out in cell.outputs if out.output_type == "stream"]
+        assert not printed or "print(" in cell.source, cell.source
+
+
+@page
+def test_leads_to_the_page_before_and_to_the_one_after(path):
+    last = read(path).cells[-1].source
+    before, after = last[last.index("**Previous:**") :].split("**Next:**")
+    place = PAGES.index(path)
+    for words, other in ((before, place - 1), (after, place + 1)):
+        if 0 <= other < len(PAGES):
+            assert f"]({PAGES[other].name})" in words
+        else:
+            assert "none" in words
 
 
 @page
