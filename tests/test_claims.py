@@ -35,6 +35,16 @@ def exchanged(key, one, other):
     return change
 
 
+def swapped_cases(one, other):
+    """A change that gives two cases of `switches` each other's rows."""
+
+    def change(tables):
+        names = {one: other, other: one}
+        tables["switches"]["case"] = tables["switches"]["case"].replace(names)
+
+    return change
+
+
 def scaled(key, column, factor, where):
     """A change that multiplies a column of some rows."""
 
@@ -67,8 +77,94 @@ def random_workers(key, where="index >= 0"):
     return change
 
 
+def at_home(tables):
+    """A change that sees every free worker on the CPU of its number alone."""
+    looks = tables["pinning"]
+    looks.loc[~looks["bound"], "cpu"] = looks["worker_cpu"]
+
+
 ONE_WOKEN = "Under exclusive a connection wakes one worker."
+LOCKED = "run_by in ['GIL threads', 'free threads, GIL on']"
 ALTERED = [
+    (
+        "engines",
+        scaled("engines", "requests_per_s", 4, f"workers == 2 and {LOCKED}"),
+        ("Under the GIL a second worker adds nothing to work in the interpreter.",),
+    ),
+    (
+        "engines",
+        scaled("engines", "requests_per_s", 0.3, f"workers == 2 and not {LOCKED}"),
+        ("Processes, compiled threads and threads without a GIL use a second CPU.",),
+    ),
+    (
+        "engines",
+        scaled("engines", "wakeups_per_accept", 2, f"not {LOCKED}"),
+        ("Without a common lock a connection wakes each worker once.",),
+    ),
+    (
+        "engines",
+        scaled("engines", "wakeups_per_accept", 0.2, LOCKED),
+        ("Under the GIL it wakes them more often than there are workers.",),
+    ),
+    (
+        *("attack", set_to("attack", "memory_mb", 40.0, "server == 'reads on'")),
+        ("Who keeps all and reads on grows with what is asked.",),
+    ),
+    (
+        *("attack", scaled("attack", "memory_mb", 3, "held > 1")),
+        ("Who stops listening to a client that does not read stays as it is.",),
+    ),
+    (
+        *("attack", scaled("attack", "cpu_percent", 0.1, "server == 'stage 5'")),
+        ("Out of descriptors, stage 5 is busy all the time.",),
+    ),
+    (
+        *("attack", set_to("attack", "cpu_percent", 90.0, "server == 'stage 6'")),
+        ("Out of descriptors, stage 6 rests.",),
+    ),
+    (
+        *("attack", set_to("attack", "held", 3, "at_ms == at_ms.max()")),
+        ("When the attackers are gone, no connection of theirs is left.",),
+    ),
+    (
+        "head-of-line",
+        scaled("waits", "answered_ms", 2, "server == 'one at a time'"),
+        (
+            "One at a time, a client waits for all that those before it do.",
+            "One loop does work no sooner.",
+        ),
+    ),
+    (
+        "head-of-line",
+        scaled(
+            "waits", "answered_ms", 1000, "server == 'one loop' and scene == 'stay'"
+        ),
+        ("In one loop nobody waits for a silent client.",),
+    ),
+    (
+        "turns",
+        set_to("turns", "who", "A", "index >= 0"),
+        (
+            "While half of a request is here, the loop answers others.",
+            "When several are ready, one turn sees to all of them.",
+        ),
+    ),
+    (
+        *("pinning", scaled("gil", "wakeups", 0.1, "together")),
+        ("Interpreted workers that work at once are woken more often than in turn.",),
+    ),
+    (
+        *("pinning", set_to("pinning", "cpu", 0, "bound")),
+        ("A bound worker runs on its own CPU alone.",),
+    ),
+    (
+        *("pinning", set_to("pinning", "worker_cpu", 9, "bound")),
+        ("A bound worker runs on its own CPU alone.",),
+    ),
+    (
+        *("pinning", at_home),
+        ("A worker that is left free does not stay on the CPU of its number.",),
+    ),
     (
         *("herd", exchanged("herd", "level", "exclusive")),
         ("Under level a connection wakes all workers.", ONE_WOKEN),
@@ -112,6 +208,29 @@ ALTERED = [
         (
             "A shared queue, or an acceptor that counts, gives a slow worker less.",
             "A hash or taking turns gives a slow worker as much as a fast one.",
+        ),
+    ),
+    (
+        "equilibrium",
+        exchanged("phases", "level", "reuseport"),
+        (
+            "From a shared queue a worker takes less as soon as it is slow.",
+            "By hash a worker gets as much while it is slow as before.",
+        ),
+    ),
+    (
+        "equilibrium",
+        exchanged("afterwards", "exclusive", "reuseport"),
+        ("An idle burst on one worker is answered later than one that is spread.",),
+    ),
+    (
+        "handing-over",
+        exchanged("handing_over", "handoff-round-robin", "exclusive"),
+        (
+            "An acceptor that deals in turn or counts spreads an idle burst evenly.",
+            "A lone client waits longer if its connection is handed over.",
+            "While others may accept, a stall holds up hardly anybody.",
+            "A stall of the only acceptor holds up others.",
         ),
     ),
     (
@@ -187,6 +306,68 @@ ALTERED = [
             "Under level the kernel wakes all workers for one connection.",
             "Under exclusive it wakes one worker for it.",
         ),
+    ),
+    (
+        "idle-clients",
+        scaled("idle", "turn_us", 0.01, "idle == 1000 and way != 'epoll'"),
+        (
+            "Among a thousand idle descriptors select's turn costs much more.",
+            "Among a thousand idle descriptors poll's turn costs much more.",
+        ),
+    ),
+    (
+        "idle-clients",
+        scaled("idle", "turn_us", 50, "idle > 9999 and way == 'epoll'"),
+        ("Among the most of them epoll's turn costs the same.",),
+    ),
+    (
+        "idle-clients",
+        scaled("idle", "turn_us", 50, "way != 'epoll'"),
+        (
+            "Among ten idle descriptors select is not slow.",
+            "Among ten idle descriptors poll is not slow.",
+        ),
+    ),
+    (
+        "idle-clients",
+        scaled("busy", "turn_us", 0.1, "way in ['epoll', 'anew']"),
+        (
+            "Where something happens at every descriptor, epoll saves nothing.",
+            "Told of each of them anew, it costs more than poll.",
+        ),
+    ),
+    (
+        *("one-life", scaled("traces", "voluntary", 2, "company == 'alone'")),
+        ("A request wakes its worker once.",),
+    ),
+    (
+        *("one-life", scaled("traces", "involuntary", 0, "index >= 0")),
+        ("Beside a spinner the CPU is taken from it in each request.",),
+    ),
+    (
+        *("switches", scaled("switches", "voluntary", 2, "requests > 0")),
+        ("A request wakes its worker once.",),
+    ),
+    (
+        "switches",
+        set_to("switches", "ran_ms", 90.0, "case == 'asleep'"),
+        ("A sleeping worker uses no CPU time.",),
+    ),
+    (
+        *("switches", scaled("switches", "lasted_ms", 1.3, "case != 'asleep'")),
+        ("Who works does not sleep: it runs, or waits for a CPU.",),
+    ),
+    (
+        "switches",
+        swapped_cases("works, spinner on another CPU", "works, spinner on its CPU"),
+        (
+            "Of two that work on one CPU, each waits half of the time.",
+            "Moved to a CPU of its own, it hardly waits.",
+        ),
+    ),
+    (
+        *("switches", scaled("switches", "involuntary", 0, "index >= 0")),
+        ("Who shares its CPU loses it again and again.",),
     ),
 ]
 

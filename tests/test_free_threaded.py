@@ -14,7 +14,7 @@ from tests.bounded import ENVIRONMENT, linux
 
 pytestmark = linux
 VARIABLE = "NETLAB_FREE_THREADED"
-NEEDED = ("numpy", "pandas", "psutil")
+NEEDED = ("numpy", "pandas", "psutil", "tqdm")
 REPEATS = 3
 SIDE_BY_SIDE = 1.25  # CPUs wanted, against those under the GIL; 2 at best
 SERVE = """

@@ -234,18 +234,21 @@ def test_executes_again_live_and_its_solutions_pass(path, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def replays(tmp_path_factory):
-    """Each page executed from recordings, two at a time, since nothing is measured.
+def replays(request, tmp_path_factory):
+    """Pages executed from recordings, two at a time, since nothing is measured.
 
-    As it stands if it is executed live too, else with its exercises solved.
+    Those whose test was asked for, as they stand if they are executed live too, else
+    with their exercises solved.
     """
     folder = tmp_path_factory.mktemp("replay")
+    name = test_executes_again_from_recordings.__name__
+    asked = [one for one in request.session.items if one.originalname == name]
     with ThreadPoolExecutor(2) as pool:
         yield {
             path: pool.submit(execute, path, "replay", folder)
             if path in LIVE
             else pool.submit(execute_solved, path, "replay", folder)
-            for path in REPLAYABLE
+            for path in (one.callspec.params["path"] for one in asked)
         }
         pool.shutdown(cancel_futures=True)
 

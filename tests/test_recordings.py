@@ -27,17 +27,32 @@ compiled = pytest.mark.skipif(
 )
 COMMAND = "python -m netlab record made-up"
 SMALL = {
+    "head-of-line": {},
+    "turns": {},
     "herd": {"workers": (1, 4), "connections": 40, "rates_per_s": (500,)},
     "order": {"names": ["exclusive", "level", "reuseport"], "connections": 40},
     "rotate": {"connections": 40},
     "slow-worker": {"names": ["level", "reuseport"], "connections": 60},
     "burst": {"names": ["level", "reuseport"]},
+    "equilibrium": {"phase_s": 0.1},
+    "handing-over": {"names": ["exclusive", "handoff-round-robin"]},
     "choice": {"names": ["level", "handoff-least"]},
     "latency-tail": {"names": ("exclusive", "reuseport"), "connections": 400},
     "worker-death": {"clients": 20},
     "steering": {"connections": 10},
     "matrix": {"names": ["level", "blocking"]},
     "xray": {},
+    "attack": {"servers": ["stage 6"]},
+    "idle-clients": {"idle": (10,), "busy": (10,), "turns": 3},
+    "one-life": {},
+    "switches": {},
+    "pinning": {"fired_s": 0.2},
+    "engines": {
+        "ways": ["GIL threads"],
+        "loads": ["work", "touch"],
+        "workers": (2,),
+        "fired_s": 0.1,
+    },
     "two-truths": {"fired_s": 0.2, "rates_per_s": (600,), "clients": (4,)},
 }
 TYPES = {"integer": "int64", "number": "float64", "boolean": "bool", "string": "str"}

@@ -160,7 +160,7 @@ def test_an_unknown_study_is_named_whatever_the_mode(lacks):
 
 def test_what_is_needed_is_what_doctor_looks_at():
     assert set(replay.NEEDED) <= {row.what for row in doctor.ROWS}
-    catalogue.find(replay.TRACED)
+    assert set(replay.TRACED) <= {row.name for row in catalogue.STUDIES}
 
 
 def test_what_is_found_is_live_or_replayed():

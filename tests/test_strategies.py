@@ -630,6 +630,43 @@ def test_slow_worker_spins_longer(engine, workers_as):
     assert 2.5 < cpu_ns[1] / cpu_ns[0] < 7, cpu_ns
 
 
+def test_worker_is_slow_for_as_long_as_it_is_told(engine):
+    with Server(workers=2, strategy="reuseport", engine=engine) as server:
+        clients, cpu_ns = one_client_each(server), []
+        for factor in (1, 5, 1):
+            server.slow_down(1, factor)
+            before = server.snapshot()["cpu_ns"][1]
+            for _ in range(10):
+                assert b" 200 OK" in asked(clients[1], b"/spin/4000")
+            assert server.settle()
+            cpu_ns.append(server.snapshot()["cpu_ns"][1] - before)
+        for client in clients.values():
+            client.close()
+    assert all(2.5 < cpu_ns[1] / fast < 7 for fast in (cpu_ns[0], cpu_ns[2])), cpu_ns
+
+
+@pytest.mark.parametrize(
+    ("worker", "factor", "said"),
+    [(2, 5, "worker=2"), (None, 5, "worker=None"), (0, 0, "factor=0"), (0, 2.5, "2.5")],
+)
+def test_nobody_is_slowed_down_who_is_not_there_nor_by_nonsense(worker, factor, said):
+    with (
+        Server(workers=2) as server,
+        pytest.raises(ValueError, match=re.escape(said)),
+    ):
+        server.slow_down(worker, factor)
+
+
+def test_process_or_stopped_server_is_not_slowed_down():
+    with (
+        Server(workers=1, workers_as="processes") as server,
+        pytest.raises(ValueError, match="use workers_as='threads'"),
+    ):
+        server.slow_down(0, 5)
+    with pytest.raises(ValueError, match="has stopped"):
+        server.slow_down(0, 5)
+
+
 def one_client_each(server):
     """An open connection to each worker, by number."""
     clients = {}

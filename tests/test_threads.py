@@ -15,6 +15,7 @@ from netlab.kernel.threads import ThreadGone
 LOOKS = (
     threads.usage_of,
     threads.cpu_of,
+    threads.waited_ns,
     threads.process_of,
     threads.name_and_age,
 )

@@ -1,4 +1,4 @@
-"""Compile the loops of server and load, so that nobody has to wait for it later.
+"""Compile the loops of server, load and studies, so that nobody waits for it later.
 
 python tools/warm_up.py
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from netlab.load.child import Child
 from netlab.server import engines
+from netlab.study.idle import idle_clients
 
 
 def main() -> None:
@@ -19,6 +20,7 @@ def main() -> None:
         from netlab.server import compiled_worker
 
         compiled_worker.warm_up()
+        idle_clients(1, progress=False, idle=(1,), busy=(), turns=1)
 
 
 if __name__ == "__main__":

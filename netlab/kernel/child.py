@@ -5,7 +5,8 @@ its threads; a fresh interpreter inherits nothing but what it is given. It must 
 print into a notebook's cell. An interrupt in the middle of `Popen` would leave a
 process that nobody holds, and only the main thread is ever interrupted.
 
-Decision. `Module` runs `python -m MODULE N`, N being a descriptor to talk over. Its
+Decision. `Module` runs `python -m MODULE N`, N being a descriptor to talk over, in this
+interpreter or in another that is given (`interpreters`). Its
 standard error goes to a file without a name, so that its last line can be quoted. An
 interrupt waits until the process is made and held, or killed and buried. What may not
 be put here: what is said over the descriptor.
@@ -26,18 +27,28 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
+from netlab.kernel.interpreters import Interpreter
+
 PACKAGE_PARENT = Path(__file__).parents[2]
 
 
 class Module:
     """One process that runs a module of netlab; killed when nobody holds it."""
 
-    def __init__(self, name: str, control: int, descriptors: Iterable[int] = ()):
+    def __init__(
+        self,
+        name: str,
+        control: int,
+        descriptors: Iterable[int] = (),
+        interpreter: Interpreter | None = None,
+    ):
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - `_end` closes it
         self._errors = errors
         try:
             with interrupts_held_back():
-                self._process = _start(name, control, descriptors, errors)
+                command = ["-m", name, str(control)]
+                passed = [control, *descriptors]
+                self._process = _start(command, passed, interpreter, errors)
                 self._finalizer = weakref.finalize(self, _end, self._process, errors)
         except BaseException:
             if not hasattr(self, "_finalizer"):
@@ -87,16 +98,23 @@ def interrupts_held_back() -> Iterator[None]:
 
 
 def _start(
-    name: str, control: int, descriptors: Iterable[int], errors: IO[bytes]
+    command: list[str],
+    passed: list[int],
+    interpreter: Interpreter | None,
+    errors: IO[bytes],
 ) -> subprocess.Popen[bytes]:
     path = os.pathsep.join([str(PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")])
+    own = {"PYTHONPATH": path.rstrip(os.pathsep)}
+    if interpreter is not None:
+        own |= interpreter.environment()
+    python = sys.executable if interpreter is None else interpreter.path
     return subprocess.Popen(
-        [sys.executable, "-m", name, str(control)],
-        pass_fds=[control, *descriptors],
+        [python, *command],
+        pass_fds=passed,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=errors,
-        env=os.environ | {"PYTHONPATH": path.rstrip(os.pathsep)},
+        env=os.environ | own,
     )
 
 

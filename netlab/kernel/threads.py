@@ -170,6 +170,14 @@ def cpu_of(tid: int) -> int:
     return int(_stat(tid)[1][39 - FIRST_FIELD])
 
 
+def waited_ns(tid: int) -> int:
+    """Return how long a living thread stood in run queues, in ns, or raise ThreadGone.
+
+    A kernel without schedstat (CONFIG_SCHED_INFO) says the same of every thread.
+    """
+    return int(_read(tid, "schedstat").split()[1])
+
+
 def process_of(tid: int) -> int:
     """Return the process that a living thread belongs to, or raise ThreadGone."""
     return int(_status(tid)[1])

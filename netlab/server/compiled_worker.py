@@ -85,6 +85,10 @@ class CompiledWorker:
         """Leave the listeners alone for ever; others close them next."""
         self._arrays.own[0]["listener_count"] = 0
 
+    def slow_down(self, factor: int) -> None:
+        """Spin so many times longer than was asked for, from the next spin on."""
+        self._arrays.own[0]["slowness"] = factor
+
     def hang_up(self) -> None:
         """Close its own connections; they stay counted as open. May be repeated."""
         owned = self._arrays.connections[: self.highest + 1]

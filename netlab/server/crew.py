@@ -38,7 +38,12 @@ from netlab.records import passable_memory
 from netlab.server import engines, listeners, placement, strategies
 from netlab.server.outfit import Outfit
 from netlab.server.processes_team import ProcessesTeam
-from netlab.server.settings import BACKLOG, ServerSettings, somaxconn
+from netlab.server.settings import (
+    BACKLOG,
+    SLOWNESS_LIMIT,
+    ServerSettings,
+    somaxconn,
+)
 from netlab.server.shared import Shared, Sizes
 from netlab.server.threads_team import ThreadsTeam
 
@@ -197,6 +202,21 @@ class Crew:
             )
         self._team.retire(number)
         listeners.close_all(own)
+
+    def slow_down(self, number: int, factor: int) -> None:
+        """Make a worker so many times slower; ValueError for one out of reach."""
+        if number is None or factor is None:
+            raise ValueError(f"worker={number}, factor={factor}: give two numbers")
+        whole_number("worker", number, 0, len(self.cpus) - 1)
+        whole_number("factor", factor, 1, SLOWNESS_LIMIT)
+        if self.stopped:
+            raise ValueError("the server has stopped: slow a worker down before")
+        if not isinstance(self._team, ThreadsTeam):
+            raise ValueError(
+                "workers_as='processes': what one of them does is out of reach while "
+                "it runs; use workers_as='threads', or the setting slow from the start"
+            )
+        self._team.slow_down(number, factor)
 
     def _listeners_of(self, number: int) -> list[listeners.Listener]:
         """Return the listeners that no other worker watches."""

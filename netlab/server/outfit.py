@@ -33,6 +33,10 @@ class Working(Protocol):
         """Leave the listeners alone for ever; others close them next."""
         ...
 
+    def slow_down(self, factor: int) -> None:
+        """Spin so many times longer than was asked for, from the next spin on."""
+        ...
+
     def hang_up(self) -> None:
         """Close its own connections; they stay counted as open. May be repeated."""
         ...

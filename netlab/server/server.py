@@ -142,7 +142,11 @@ class Server:
 
     def accepts(self) -> pd.DataFrame:
         """Return a row per accepted connection, in the order of time."""
-        return logs.table(logs.merge(self._crew.logs))
+        return logs.table(self.accept_records())
+
+    def accept_records(self) -> np.ndarray:
+        """Return the same as records of `logs.ACCEPT`."""
+        return logs.merge(self._crew.logs)
 
     def accepts_dropped(self) -> int:
         """Return how many accepts found their worker's log full."""
@@ -164,6 +168,15 @@ class Server:
         Raises ValueError for a worker that has no listener of its own.
         """
         self._crew.retire(worker)
+
+    def slow_down(self, worker: int, factor: int) -> None:
+        """Make a worker so many times slower from now on; 1 makes it as fast as ever.
+
+        What it spins for a request then takes that much longer, as under the setting
+        `slow`. Raises ValueError for a worker or a factor that there is not, if the
+        workers are processes, or if the server has stopped.
+        """
+        self._crew.slow_down(worker, factor)
 
     def waiting(self) -> int:
         """Return how many connections nobody has accepted yet.

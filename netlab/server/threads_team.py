@@ -78,6 +78,10 @@ class ThreadsTeam:
         """Have one worker leave its listeners alone, which are closed next."""
         self._workers[number].retire()
 
+    def slow_down(self, number: int, factor: int) -> None:
+        """Have one worker spin so many times longer than was asked for."""
+        self._workers[number].slow_down(factor)
+
     def is_one_of_us(self) -> bool:
         """Whether the calling thread is a worker."""
         return threading.current_thread() in self._threads

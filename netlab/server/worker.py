@@ -203,6 +203,10 @@ class Worker(Acceptor):
         if self.rests_until is not None:
             self.watch_listeners()
 
+    def slow_down(self, factor: int) -> None:
+        """Spin so many times longer than was asked for, from the next spin on."""
+        self.slowness = factor
+
     # -- the end ------------------------------------------------------------------
 
     def hang_up(self) -> None:

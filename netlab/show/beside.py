@@ -5,6 +5,7 @@ thread the connections it took.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,6 +18,9 @@ from netlab.show.palette import CARD, HALO, INK, MUTED, ROLES, SMALL_PT, look, n
 ROW_IN = 0.27  # inches a thread
 COLUMNS = {"pid": 7, "tid": 8, "psr": 5, "pcpu": 6}  # characters, right-aligned
 NAME = 14  # characters of comm, left-aligned
+PS_LETTERS: dict[str, Any] = {
+    "family": "monospace", "fontsize": SMALL_PT, "color": INK,
+}  # fmt: skip
 
 
 @look()
@@ -85,18 +89,25 @@ def _equal_share(axes: Axes, share: float, rows: int) -> None:
 
 def _write_ps(axes: Axes, table: pd.DataFrame) -> None:
     """Write the list where the names of the rows would stand, as `ps` does."""
-    lines = [
+    axes.set_yticks(table.index, ps_lines(table), **PS_LETTERS)
+    axes.tick_params(axis="y", length=0)
+    ps_head(axes, -0.55)
+
+
+def ps_lines(table: pd.DataFrame) -> list[str]:
+    """Return a thread's line in the list, for each row of the table of `netlab.ps`."""
+    return [
         "".join(f"{row[name]:>{width}}" for name, width in COLUMNS.items())
         + f"  {row['comm']:<{NAME}}"
         for row in table.to_dict("records")
     ]
-    axes.set_yticks(
-        table.index, lines, family="monospace", fontsize=SMALL_PT, color=INK
-    )
-    axes.tick_params(axis="y", length=0)
+
+
+def ps_head(axes: Axes, at: float) -> None:
+    """Write the list's head above the ticks' lines, at that height."""
     head = "".join(f"{name.upper():>{width}}" for name, width in COLUMNS.items())
     head = head.replace("PCPU", "%CPU") + f"  {'COMMAND':<{NAME}}"
     axes.annotate(
-        head, (0, -0.55), (-3.5, 3), xycoords=("axes fraction", "data"), ha="right",
+        head, (0, at), (-3.5, 3), xycoords=("axes fraction", "data"), ha="right",
         textcoords="offset points", family="monospace", fontsize=SMALL_PT, color=MUTED,
     )  # fmt: skip

@@ -11,6 +11,8 @@
     page.require(made == kept, "no connection is lost")         exact, or it raises
     page.show(Worker.turn)                           source, with file and lines
     page.diff(3, 4)                                  from one stage to the next
+    page.judge(Stage)                                the reader's server, case by case
+    page.live(ask_it)                                what it returns, where one can run
     page.exercise("Twelve winners", your_answer, check)
     page.ledger()                                    all predictions of the page
 
@@ -32,7 +34,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import netlab
 from netlab.show import checkout, stacked, stamped
@@ -43,7 +45,10 @@ from netlab.show.ledger import Ledger, Revealed
 from netlab.show.notes import Note, Noted, literal
 from netlab.show.questions import Prediction, Question
 from netlab.show.sources import show
+from netlab.show.tried import Tried, live_only
 from netlab.stages import NUMBERS, stage
+from netlab.stages import judge as judging
+from netlab.stages.suite import CASES
 from netlab.study import catalogue, replay, verdicts
 from netlab.study.found import Found
 from netlab.study.recordings import load as recorded
@@ -60,7 +65,10 @@ __all__ = [
     "diff",
     "exercise",
     "figure",
+    "is_live",
+    "judge",
     "ledger",
+    "live",
     "predict",
     "recorded",
     "require",
@@ -70,7 +78,11 @@ __all__ = [
     "study",
 ]
 
+if TYPE_CHECKING:
+    from netlab.stages.suite import Case
+
 _ledgers = {"this page": Ledger()}
+Result = TypeVar("Result")
 
 
 def start(name: str, *studies: str) -> Note:
@@ -248,6 +260,46 @@ def diff(before: int, after: int) -> Difference:
             f"netlab.stages.s{last} names, such as page.show(Connection.send)"
         )
     return difference(stage(before), stage(after))
+
+
+def is_live() -> bool:
+    """Return whether a server of the reader's own can run here, and is to."""
+    return replay.mode().value == "live"
+
+
+def live(run: Callable[[], Result]) -> Result | Note:
+    """Return what `run` returns, where the reader's server can run.
+
+    Elsewhere, and where all is replayed, `run` is not called: a note says so.
+    """
+    return run() if is_live() else live_only(replay.mode().reason)
+
+
+def judge(make_server: Callable[[], Any], cases: Sequence[str | Case] = ()) -> Tried:
+    """Put a server to the suite, case by case, where it can run; show what became.
+
+    make_server: a class of a stage's face. cases: names of some of the suite, or cases
+    of one's own; default: all of the suite.
+    What its `fails` names with the reason is declared, and no surprise.
+
+    Raises ValueError for a case that there is not.
+    """
+    import pandas as pd
+
+    chosen = [_case(name) for name in cases] or CASES
+    mode = replay.mode()
+    rows = judging.judgements(make_server, chosen) if is_live() else []
+    missing = "" if is_live() else mode.reason
+    return Tried(pd.DataFrame(rows, columns=list(judging.Judged._fields)), missing)
+
+
+def _case(name: str | Case) -> Case:
+    for case in CASES:
+        if name in (case, case.name):
+            return case
+    if not isinstance(name, str):
+        return name
+    raise ValueError(f"case {name!r}: there are {', '.join(c.name for c in CASES)}")
 
 
 def _material(source: Found | Run, plot: str | None) -> stamped.Material:

@@ -25,27 +25,47 @@ from matplotlib.axes import Axes
 
 from netlab.show import (
     atlas_tables,
+    attack_tables,
     choice_tables,
+    engines_tables,
+    equilibrium_tables,
     figures,
+    firsts_tables,
+    handing_over_tables,
     herd_tables,
+    idle_tables,
+    lives_tables,
     orders_tables,
+    pinning_tables,
     rotation_tables,
+    settling_tables,
     sharded_tables,
     sharing_tables,
     tables,
     truths_tables,
     xray_table,
 )
+from netlab.show.afterwards import afterwards
 from netlab.show.atlas import matrix
+from netlab.show.attack import attack
 from netlab.show.bars import accepts_per_worker
 from netlab.show.beside import accepts_beside_ps
 from netlab.show.choice import choice
+from netlab.show.engine_lines import engine_lines
+from netlab.show.engines import engines
+from netlab.show.equilibrium import equilibrium
 from netlab.show.figures import Shown
+from netlab.show.firsts import head_of_line, turns
+from netlab.show.handing_over import handing_over
 from netlab.show.herd import herd, herd_cost, herd_under_load
+from netlab.show.idle import idle_clients
 from netlab.show.lanes import accept_timeline, cpu_placement, latency_by_worker
+from netlab.show.lives import one_life, switches
 from netlab.show.orders import orders
+from netlab.show.pinning import pinning
 from netlab.show.rates import rate_curve
 from netlab.show.rotation import rotate
+from netlab.show.settling import settling
 from netlab.show.sharded import latency_tail, worker_death
 from netlab.show.sharing import burst, slow_worker
 from netlab.show.steering import steering
@@ -58,21 +78,33 @@ __all__ = [
     "accept_timeline",
     "accepts_beside_ps",
     "accepts_per_worker",
+    "afterwards",
+    "attack",
     "burst",
     "choice",
     "cpu_placement",
+    "engine_lines",
+    "engines",
+    "equilibrium",
+    "handing_over",
+    "head_of_line",
     "herd",
     "herd_cost",
     "herd_under_load",
+    "idle_clients",
     "latency_by_worker",
     "latency_tail",
     "matrix",
+    "one_life",
     "orders",
+    "pinning",
     "rate_curve",
     "rotate",
+    "settling",
     "show",
     "slow_worker",
     "steering",
+    "switches",
     "two_truths",
     "worker_death",
     "xray",
@@ -126,6 +158,14 @@ _ROWS = (
         tables.latency_by_worker_alt,
         tables.latency_by_worker_table,
     ),
+    Plot(
+        "head_of_line",
+        STUDY,
+        head_of_line,
+        firsts_tables.head_of_line_alt,
+        firsts_tables.head_of_line_table,
+    ),
+    Plot("turns", STUDY, turns, firsts_tables.turns_alt, firsts_tables.turns_table),
     Plot("herd", STUDY, herd, herd_tables.herd_alt, herd_tables.herd_table),
     Plot(
         "herd_cost",
@@ -141,6 +181,13 @@ _ROWS = (
         herd_tables.herd_under_load_alt,
         herd_tables.herd_under_load_table,
     ),
+    Plot(
+        "pinning",
+        STUDY,
+        pinning,
+        pinning_tables.pinning_alt,
+        pinning_tables.pinning_table,
+    ),
     Plot("orders", STUDY, orders, orders_tables.orders_alt, orders_tables.orders_table),
     Plot(
         "rotate",
@@ -150,6 +197,13 @@ _ROWS = (
         rotation_tables.rotate_table,
     ),
     Plot(
+        "settling",
+        STUDY,
+        settling,
+        settling_tables.settling_alt,
+        settling_tables.settling_table,
+    ),
+    Plot(
         "slow_worker",
         STUDY,
         slow_worker,
@@ -157,6 +211,27 @@ _ROWS = (
         sharing_tables.slow_worker_table,
     ),
     Plot("burst", STUDY, burst, sharing_tables.burst_alt, sharing_tables.burst_table),
+    Plot(
+        "equilibrium",
+        STUDY,
+        equilibrium,
+        equilibrium_tables.equilibrium_alt,
+        equilibrium_tables.equilibrium_table,
+    ),
+    Plot(
+        "afterwards",
+        STUDY,
+        afterwards,
+        equilibrium_tables.afterwards_alt,
+        equilibrium_tables.afterwards_table,
+    ),
+    Plot(
+        "handing_over",
+        STUDY,
+        handing_over,
+        handing_over_tables.handing_over_alt,
+        handing_over_tables.handing_over_table,
+    ),
     Plot("choice", STUDY, choice, choice_tables.choice_alt, choice_tables.choice_table),
     Plot(
         "latency_tail",
@@ -194,7 +269,49 @@ _ROWS = (
         truths_tables.rate_curve_alt,
         truths_tables.rate_curve_table,
     ),
+    Plot(
+        "idle_clients",
+        STUDY,
+        idle_clients,
+        idle_tables.idle_clients_alt,
+        idle_tables.idle_clients_table,
+    ),
+    Plot(
+        "engines",
+        STUDY,
+        engines,
+        engines_tables.engines_alt,
+        engines_tables.engines_table,
+    ),
+    Plot(
+        "engine_lines",
+        STUDY,
+        engine_lines,
+        engines_tables.engine_lines_alt,
+        engines_tables.engine_lines_table,
+    ),
     Plot("xray", STUDY, xray, xray_table.xray_alt, xray_table.xray_table),
+    Plot(
+        "one_life",
+        STUDY,
+        one_life,
+        lives_tables.one_life_alt,
+        lives_tables.one_life_table,
+    ),
+    Plot(
+        "switches",
+        STUDY,
+        switches,
+        lives_tables.switches_alt,
+        lives_tables.switches_table,
+    ),
+    Plot(
+        "attack",
+        STUDY,
+        attack,
+        attack_tables.attack_alt,
+        attack_tables.attack_table,
+    ),
 )
 PLOTS = {row.name: row for row in _ROWS}
 

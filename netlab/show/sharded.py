@@ -57,24 +57,25 @@ def latency_tail(
 ) -> Axes:
     """Draw what share of the requests was answered within a time, a line a strategy.
 
-    A mark at each median. published: others' figures, of which three points are
-    known: hollow marks at the least, the median and the greatest. recorded: others'
-    requests, outlined where both have the strategy. room: requests for which the axis
-    has room too.
+    A mark at each median. published: others' figures, of which three points are known:
+    hollow marks, in the form of the same strategy, at the least, the median and the
+    greatest. recorded: others' requests, outlined where both have the strategy. room:
+    requests for which the axis has room too.
 
     Raises ValueError if there are no requests.
     """
     both = latency_tail_table(requests, published, recorded)
     table, theirs = parted(both)
     axes = axes or new_axes(3.5 + LEGEND_ROW_IN * (len(table) + (len(theirs) > 0)))
-    marks = []
-    for at, row in enumerate(rows(table)):
+    marks, places = [], list(dict.fromkeys(table["strategy"]))
+    for row in rows(table):
+        at = places.index(row.strategy)
         if row.source == "measured":
             marks.append(_distribution(axes, at, row, requests))
         else:
             marks.append(_known_points(axes, at, row))
     if recorded is not None and len(theirs):
-        marks.append(_outlines(axes, table["strategy"].tolist(), theirs, recorded))
+        marks.append(_outlines(axes, places, theirs, recorded))
     _milliseconds(axes, with_room(both, latency_tail_table, room))
     axes.set_xlabel(
         "latency (ms, logarithmic)\nmark: median"

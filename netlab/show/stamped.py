@@ -5,11 +5,11 @@ date and machine; in the words; and in the table, whose rows then say which they
 from. A plot that takes `recorded`, another's table of the same form, draws it as an
 outline besides (`outlines`), and says and tables it itself.
 
-Four kinds of figures have no outline, because theirs would say nothing: an x-ray is one
-trace, and the microseconds of another are not nearer or farther from it; strips of
-winners (`rotate`, `accept_timeline`, `cpu_placement`) are one sequence each; a matrix
-is a table of numbers, and its shades are ranks; and what is beside a process list is of
-these threads. There the other is told and tabled.
+Four kinds of figures have no outline, because theirs would say nothing: an x-ray, or a
+life, is one trace, and the microseconds of another are not nearer or farther from it;
+strips of winners (`rotate`, `accept_timeline`, `cpu_placement`) are one sequence each;
+a matrix is a table of numbers, and its shades are ranks; and what is beside a process
+list is of these threads. There the other is told and tabled.
 
 Known limit: `latency_by_worker` could have an outline, and has none.
 """

@@ -6,7 +6,7 @@ see `xray_table`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import pandas as pd
@@ -103,7 +103,7 @@ def xray(
     colors = {cpu: cpu_color(at, len(cpus)) for at, cpu in enumerate(cpus)}
     places = {worker: lane for lane, worker in enumerate(lanes["worker"])}
     for state in HEIGHTS:
-        _forms(axes, spans.query("what == @state"), state, colors, places)
+        forms(axes, spans.query("what == @state"), state, colors, places)
     size = _symbol_size(len(lanes), compact)
     seen = _marks(axes, table, places, size)
     axes.set_ylim(len(lanes) - 0.4, -0.6)
@@ -137,12 +137,12 @@ def _symbol_size(lanes: int, compact: bool) -> float:
     return 1.0 if lanes <= FEW_LANES else 0.85 if lanes <= NAMED_LANES else 0.45
 
 
-def _forms(
+def forms(
     axes: Axes,
     spans: pd.DataFrame,
     state: str,
-    colors: dict[int, str],
-    places: dict[int, int],
+    colors: Mapping[int, str],
+    places: Mapping[int, float],
 ) -> None:
     """Draw all stretches in one state as one collection: there may be thousands."""
     half = HEIGHTS[state] / 2
@@ -158,7 +158,7 @@ def _forms(
     axes.add_collection(PolyCollection(corners, **_fill(state, spans, colors)))
 
 
-def _fill(state: str, spans: pd.DataFrame, colors: dict[int, str]) -> dict[str, Any]:
+def _fill(state: str, spans: pd.DataFrame, colors: Mapping[int, str]) -> dict[str, Any]:
     if state == ASLEEP:
         return {"facecolors": GREY, "linewidths": 0}
     if state == RUNNABLE:
@@ -237,11 +237,14 @@ def _legend(axes: Axes, colors: dict[int, str], seen: list[Symbol]) -> None:
         *(Patch(fc=color, ec=INK, lw=0.4, label=f"{cpu}") for cpu, color in cpus),
     ]
     states[2].set_label(f"running on CPU {cpus[0][0]}")
-    _row(axes, states, LEGEND_PT)
-    _row(axes, [_symbol(symbol, [], [], 0.8) for symbol in seen], LEGEND_PT + ROW_PT)
+    legend_row(axes, states, LEGEND_PT)
+    legend_row(
+        axes, [_symbol(symbol, [], [], 0.8) for symbol in seen], LEGEND_PT + ROW_PT
+    )
 
 
-def _row(axes: Axes, handles: Sequence[Artist], below_pt: float) -> None:
+def legend_row(axes: Axes, handles: Sequence[Artist], below_pt: float) -> None:
+    """Write one row of a legend so far below the axes."""
     inches = cast(Figure, axes.get_figure(root=True)).dpi_scale_trans
     below = ScaledTranslation(0, -below_pt / 72, inches)
     legend = Legend(

@@ -65,12 +65,20 @@ class Worker:
 
     def run(self) -> None:
         """Serve until told to stop."""
+        self.begin()
+        while not self.stopping:
+            self.turn()
+        self.end()
+
+    def begin(self) -> None:
+        """Take a name that `ps` shows, and a CPU to stay on."""
         self.tid = threading.get_native_id()
         set_name(f"netlab-w{self.number}", self.tid)
         cpus = cpus_allowed()
         pin([cpus[self.number % len(cpus)]])
-        while not self.stopping:
-            self.turn()
+
+    def end(self) -> None:
+        """Close all that it has."""
         for client in list(self.clients.values()):
             self.close(client)
         self.loop.close()
@@ -168,6 +176,10 @@ class Stage:
         self.listeners = open_all(self.addresses)
         self.addresses = [Address(*one.getsockname()) for one in self.listeners]
         self.address = self.addresses[0]
+        self.hire()
+
+    def hire(self) -> None:
+        """Start a thread for each worker."""
         self.workers = [
             Worker(number, self.listeners, self.loop) for number in range(self.count)
         ]

@@ -70,15 +70,22 @@ class Worker:
 
     def run(self) -> None:
         """Serve until told to stop."""
+        self.begin()
+        while not self.stopping:
+            self.turn()
+        self.end()
+
+    def begin(self) -> None:
+        """Take a name that `ps` shows, and a CPU to stay on."""
         self.tally.tid = threading.get_native_id()
         set_name(f"netlab-w{self.number}", self.tally.tid)
         cpus = cpus_allowed()
         pin([cpus[self.number % len(cpus)]])
         self.tally.state = counters.State.READY
         self.tally.publish()
-        while not self.stopping:
-            self.turn()
-            self.tally.publish()
+
+    def end(self) -> None:
+        """Close all that it has."""
         for client in list(self.clients.values()):
             self.close(client)
         self.loop.close()
@@ -94,6 +101,7 @@ class Worker:
             more = self.attend(descriptor)
             while more and self.loop.tells_once and not self.stopping:
                 more = self.attend(descriptor)
+        self.tally.publish()
 
     def attend(self, descriptor: int) -> bool:
         """Deal with what is ready; return whether there may be more of it."""
@@ -188,6 +196,10 @@ class Stage(Counted):
         self.listeners = open_all(self.addresses)
         self.addresses = [Address(*one.getsockname()) for one in self.listeners]
         self.address = self.addresses[0]
+        self.hire()
+
+    def hire(self) -> None:
+        """Start a thread for each worker; count from when all sleep."""
         self.rows = counters.new_rows(self.count)
         self.workers = [
             Worker(number, self.listeners, self.loop, self.rows)

@@ -11,16 +11,36 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from netlab.study import claims_sharing, claims_waking, latency
+from netlab.study import (
+    claims_attack,
+    claims_engines,
+    claims_firsts,
+    claims_idle,
+    claims_lives,
+    claims_pinning,
+    claims_sharing,
+    claims_waking,
+    latency,
+)
+from netlab.study.accounts import switches
+from netlab.study.attack import attack
 from netlab.study.death import worker_death
+from netlab.study.engines import engines
+from netlab.study.equilibrium import equilibrium
+from netlab.study.firsts import head_of_line
 from netlab.study.found import Found
+from netlab.study.handing_over import handing_over
 from netlab.study.herd import herd
+from netlab.study.idle import idle_clients
+from netlab.study.lives import one_life
 from netlab.study.matrix import IDEALS, matrix
-from netlab.study.orders import CONNECTIONS, COVERAGE, WORKERS, order
+from netlab.study.orders import CONNECTIONS, COVERAGE, WORKERS, chance, order
+from netlab.study.pinned import pinning
 from netlab.study.sharing import burst, choice, rotate, slow_worker
 from netlab.study.stats import binomial_band
 from netlab.study.steered import steering
 from netlab.study.truths import two_truths
+from netlab.study.turns import turns
 from netlab.study.verdicts import Verdict
 from netlab.study.xrayed import xray
 
@@ -56,6 +76,14 @@ def _band(_: Found) -> dict[str, Any]:
     return {"band": binomial_band(CONNECTIONS, 1 / WORKERS, COVERAGE)}
 
 
+def _chance(found: Found) -> dict[str, Any]:
+    return {"chance": chance(found.settings["connections"])}
+
+
+def _threads(found: Found) -> dict[str, Any]:
+    return {"threads": found.tables["threads"]}
+
+
 def _inset(found: Found) -> dict[str, Any]:
     return {"xray": found.tables["xray"]} if "xray" in found.tables else {}
 
@@ -64,7 +92,43 @@ def _capacity(found: Found) -> dict[str, Any]:
     return {"capacity_per_s": 1e6 / found.settings["spin_us"]}
 
 
+def _spans(found: Found) -> dict[str, Any]:
+    return {"spans": found.settings["spans"]}
+
+
+def _slower(found: Found) -> dict[str, Any]:
+    return {"slower": found.settings["slower"]}
+
+
+def _work(found: Found) -> dict[str, Any]:
+    return {"work_ms": found.settings["work_ms"]}
+
+
 STUDIES = (
+    Study(
+        "head-of-line",
+        "Who waits for whom, served one at a time and by one loop?",
+        head_of_line,
+        (Drawing("head_of_line", "waits"),),
+        claims_firsts.head_of_line,
+        15,
+    ),
+    Study(
+        "turns",
+        "What does one loop do at each of its turns?",
+        turns,
+        (Drawing("turns", "turns"),),
+        claims_firsts.turns,
+        5,
+    ),
+    Study(
+        "pinning",
+        "Where do workers run, left free and bound to a CPU each?",
+        pinning,
+        (Drawing("pinning", "pinning", _threads),),
+        claims_pinning.pinning,
+        15,
+    ),
     Study(
         "herd",
         "What does one connection cost, the more workers wait for it?",
@@ -81,7 +145,10 @@ STUDIES = (
         "order",
         "Who gets the next connection, and does the wait queue say so before?",
         order,
-        (Drawing("orders", "orders", _band),),
+        (
+            Drawing("orders", "orders", _band),
+            Drawing("settling", "orders", _chance),
+        ),
         claims_waking.order,
         60,
     ),
@@ -108,6 +175,25 @@ STUDIES = (
         (Drawing("burst", "burst"),),
         claims_sharing.burst,
         20,
+    ),
+    Study(
+        "equilibrium",
+        "Does the load find its balance by itself, and on which load?",
+        equilibrium,
+        (
+            Drawing("equilibrium", "equilibrium", _slower),
+            Drawing("afterwards", "afterwards", _work),
+        ),
+        claims_sharing.equilibrium,
+        40,
+    ),
+    Study(
+        "handing-over",
+        "What does it gain to hand connections over, and what does it cost?",
+        handing_over,
+        (Drawing("handing_over", "handing_over"),),
+        claims_sharing.handing_over,
+        60,
     ),
     Study(
         "choice",
@@ -167,12 +253,55 @@ STUDIES = (
         120,
     ),
     Study(
+        "engines",
+        "What is the interpreter in the way of: the second CPU, or the count?",
+        engines,
+        (
+            Drawing("engines", "engines"),
+            Drawing("engine_lines", "engines"),
+        ),
+        claims_engines.engines,
+        180,
+    ),
+    Study(
         "xray",
         "What does the kernel do with one connection, in microseconds?",
         xray,
         (Drawing("xray", "xray"), Drawing("xray", "xray_exclusive")),
         claims_waking.xray,
         10,
+    ),
+    Study(
+        "one-life",
+        "Where is a worker's thread: asleep, waiting for its CPU, or running?",
+        one_life,
+        (Drawing("one_life", "life"),),
+        claims_lives.one_life,
+        10,
+    ),
+    Study(
+        "switches",
+        "What does the kernel's account say of a thread that sleeps, works, shares?",
+        switches,
+        (Drawing("switches", "switches"),),
+        claims_lives.switches,
+        15,
+    ),
+    Study(
+        "idle-clients",
+        "What does a turn cost, the more descriptors are idle?",
+        idle_clients,
+        (Drawing("idle_clients", "idle"),),
+        claims_idle.idle_clients,
+        20,
+    ),
+    Study(
+        "attack",
+        "What does a server hold, and how does it do, while clients misbehave?",
+        attack,
+        (Drawing("attack", "attack", _spans),),
+        claims_attack.attack,
+        30,
     ),
 )
 

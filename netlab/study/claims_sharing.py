@@ -11,6 +11,18 @@ from what somebody else published.
                      than 60 once in 90 bursts
     MOST 50          two equal shares of such a burst, for every shared queue
     EVEN 34          an equal share is 3 of 12, and one connection more makes 33.3
+    LESS 0.5         of what it took before for each of the other's: its speed deserves
+                     1 / 5, and indifference leaves 1
+    AS_BEFORE 0.67,  the same of a hash: it is 1, and as far from LESS as chance and a
+    1.5              busy machine shift it in a few hundred connections
+    FREE 1           percent of the light requests held up by a stall: none is expected,
+                     and a busy machine delays some
+    HELD 1           the same where one worker accepts: 12 of 800 requests for each
+                     stall that hits it, of 8 in all, make 3 if it serves a quarter
+    LONGER 1.1       times the latency: the second wake-up must show; it takes some 5
+                     us, a lone request 10 to 20
+    LATER 1.2        times as long: lots put 7.4 of 12 on the luckier of two workers
+                     on average, so 12 on one take 1.6 times as long
     TAIL 3           times the standard deviation: Cloudflare had 16 with 12 workers. 4
                      workers on 2 CPUs spread the shared queue's latencies as well
     ALIKE 0.9, 1.1   times the average: as many clients and as much work allow no more
@@ -32,14 +44,19 @@ from netlab.study.claims_waking import Claims
 from netlab.study.verdicts import at_most
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from netlab.study.found import Found
 
 SLOW, HALF = 25, (40, 60)
 TOP, SPREAD, MOST, EVEN = 75, 60, 50, 34
+LESS, AS_BEFORE, LATER = 0.5, (0.67, 1.5), 1.2
+FREE, HELD, LONGER = 1, 1, 1.1
 TAIL, ALIKE = 3, (0.9, 1.1)
 STALLED, GROWN = 10, 1.5
 BLIND = ("reuseport", "handoff-round-robin")  # to how fast a worker is
 COUNTED = ("handoff-least", "handoff-two-choices")  # what each worker has open
+HANDING = ("handoff-round-robin", "handoff-least")
 
 
 def slow_worker(found: Found) -> Claims:
@@ -61,6 +78,50 @@ def burst(found: Found) -> Claims:
     yield each(claim, only(tops, ["reuseport"]), high=SPREAD, unit="%")
     claim = "An acceptor that counts spreads an idle burst evenly."
     yield each(claim, only(tops, COUNTED), high=EVEN, unit="%")
+
+
+def equilibrium(found: Found) -> Claims:
+    """Judge who loses connections while it is slow, and what an idle burst costs."""
+    if "phases" in found.tables:
+        yield from _penalty(found.tables["phases"])
+    if "afterwards" in found.tables:
+        table = found.tables["afterwards"]
+        lasted = repeats_of(table, "duration_s", "strategy")
+        one, lots = lasted.get("exclusive", []), lasted.get("reuseport", [])
+        claim = "An idle burst on one worker is answered later than one that is spread."
+        yield ratio(claim, one, lots, low=LATER)
+
+
+def _penalty(phases: pd.DataFrame) -> Claims:
+    """Judge the slow worker's connections for each of the other's, against before."""
+    phase = phases.pivot(
+        index=["strategy", "repeat"], columns="phase", values="for_each_other"
+    )
+    kept = phase["slow"] / phase["before"].clip(lower=0.001)
+    of = repeats_of(phase.assign(kept=kept).reset_index(), "kept", "strategy")
+    claim = "From a shared queue a worker takes less as soon as it is slow."
+    yield each(claim, only(of, ["level"]), high=LESS, unit="times")
+    claim = "By hash a worker gets as much while it is slow as before."
+    yield each(claim, only(of, ["reuseport"]), *AS_BEFORE, unit="times")
+
+
+def handing_over(found: Found) -> Claims:
+    """Judge the gain, and the costs: to a lone client, and when the acceptor stalls."""
+    table = found.tables["handing_over"]
+    of = {
+        measure: repeats_of(rows, "value", "strategy")
+        for measure, rows in table.groupby("measure")
+    }
+    claim = "An acceptor that deals in turn or counts spreads an idle burst evenly."
+    yield each(claim, only(of["top share"], HANDING), high=EVEN, unit="%")
+    lone = of["lone latency"]
+    dealt, kept = lone.get("handoff-round-robin", []), lone.get("exclusive", [])
+    claim = "A lone client waits longer if its connection is handed over."
+    yield ratio(claim, dealt, kept, low=LONGER)
+    claim = "While others may accept, a stall holds up hardly anybody."
+    yield each(claim, only(of["held up"], ["exclusive"]), high=FREE, unit="%")
+    claim = "A stall of the only acceptor holds up others."
+    yield each(claim, only(of["held up"], HANDING), low=HELD, unit="%")
 
 
 def choice(found: Found) -> Claims:

@@ -46,7 +46,7 @@ def herd(found: Found) -> Claims:
     """Judge what a connection wakes, and what the program sees of it, at each N."""
     table = found.tables["herd"].query("engine == 'compiled'")
     level = table.query("strategy == 'level'")
-    level = level.assign(off=_off(level["wakeups_per_accept"], level["workers"]))
+    level = level.assign(off=off_percent(level["wakeups_per_accept"], level["workers"]))
     yield _all_woken(
         "Under level a connection wakes all workers.", _by_workers(level, "off")
     )
@@ -62,7 +62,7 @@ def _by_workers(table: pd.DataFrame, column: str) -> dict[str, list[float]]:
     return repeats_of(table, column, "workers", "{} workers")
 
 
-def _off(woken: Any, workers: Any) -> Any:
+def off_percent(woken: Any, workers: Any) -> Any:
     """Return by how many percent more were woken than there are."""
     return 100 * (woken / workers - 1)
 
@@ -149,7 +149,7 @@ def xray(found: Found) -> Claims:
     """Judge how many workers the kernel woke for one connection."""
     woken = repeats_of(found.tables["traces"], "woken", "strategy")
     workers = found.settings["workers"]
-    off = [_off(count, workers) for count in woken.get("level", [])]
+    off = [off_percent(count, workers) for count in woken.get("level", [])]
     claim = "Under level the kernel wakes all workers for one connection."
     yield _all_woken(claim, {"level": off} if off else {})
     claim = "Under exclusive it wakes one worker for it."
@@ -161,7 +161,7 @@ def matrix(found: Found) -> Claims:
     runs = found.tables["runs"].query("measure == 'wake-ups' and engine == 'compiled'")
     runs = runs.assign(
         rule=[strategies.find(name).queue for name in runs["strategy"]],
-        off=_off(runs["value"], len(REGISTERED[0])),
+        off=off_percent(runs["value"], len(REGISTERED[0])),
     )
     herds = repeats_of(runs.query("rule == 'all wake'"), "off", "strategy")
     yield _all_woken("Where all wait alike, a connection wakes all.", herds)

@@ -11,7 +11,7 @@ counted until then is the cost of accepting alone.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,12 @@ import numpy as np
 from netlab import counters
 from netlab.checks import known
 from netlab.kernel import backlog, limits
+from netlab.kernel.interpreters import Interpreter
 from netlab.kernel.machine import machine
 from netlab.load.generator import Generator
 from netlab.load.plans import LoadSettings
 from netlab.load.result import LoadError, LoadResult
+from netlab.server.elsewhere import ServerElsewhere
 from netlab.server.server import Server
 from netlab.server.settings import LOG_LIMIT, ServerSettings
 from netlab.study import conservation, report
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 SERVER_FIELDS = {one.name for one in fields(ServerSettings)}
 LOAD_FIELDS = {one.name for one in fields(LoadSettings)}
+AnyServer = Server | ServerElsewhere
+Meanwhile = Callable[[Any], contextlib.AbstractContextManager[Any]]  # of AnyServer
 OWN_DESCRIPTORS = 256  # what a notebook's kernel and the server itself have open
 
 
@@ -43,12 +47,17 @@ def run(
     sample_rate_per_s: float | None = 20.0,
     generator: Generator | None = None,
     progress: bool = True,
+    interpreter: Interpreter | None = None,
+    meanwhile: Meanwhile = contextlib.nullcontext,
     **settings: Any,
 ) -> Run:
     """Run one server under one load and return its checked tables and figures.
 
     sample_rate_per_s: how often the sampler looks; None: it does not.
     generator: the load's process, if several runs share one.
+    interpreter: another Python, in which the server runs; None: this one.
+    meanwhile: called with the server, gives what is entered while the load fires and
+        left after it; it may change the server, and must wait in a thread of its own.
     settings: the fields of ServerSettings and of LoadSettings.
 
     Raises TypeError for an unknown setting, ValueError for one that cannot be
@@ -65,10 +74,18 @@ def run(
     with contextlib.ExitStack() as stack:
         _raise_limit(stack, load_settings)
         fire = generator or stack.enter_context(Generator())
-        server = stack.enter_context(Server(**for_server))
-        observed = _observe(server, fire, for_load, sample_rate_per_s, progress)
+        server = stack.enter_context(_opened(interpreter, for_server))
+        with meanwhile(server):
+            observed = _observe(server, fire, for_load, sample_rate_per_s, progress)
     _raise_if_the_server_failed(server)
     return _report(requested, server, observed)
+
+
+def _opened(interpreter: Interpreter | None, settings: dict[str, Any]) -> AnyServer:
+    """Return a running server, in this interpreter or in another."""
+    if interpreter is None:
+        return Server(**settings)
+    return ServerElsewhere(interpreter, **settings)
 
 
 @dataclass
@@ -84,7 +101,7 @@ class _Observed:
 
 
 def _observe(
-    server: Server,
+    server: AnyServer,
     generator: Generator,
     for_load: dict[str, Any],
     rate_per_s: float | None,
@@ -112,7 +129,7 @@ def _observe(
     return seen
 
 
-def _raise_if_the_server_failed(server: Server) -> None:
+def _raise_if_the_server_failed(server: AnyServer) -> None:
     for number, reason in server.failures.items():
         raise RuntimeError(f"worker {number} died in this run: {reason!r}") from reason
     for number, reason in server.faults.items():
@@ -140,7 +157,7 @@ def _listen_drops() -> backlog.Drops | None:
         return None
 
 
-def _report(requested: dict[str, Any], server: Server, seen: _Observed) -> Run:
+def _report(requested: dict[str, Any], server: AnyServer, seen: _Observed) -> Run:
     """Check, and make the tables and figures of a stopped server's run."""
     rows, accepts = server.snapshot(), server.accepts()
     dropped, waiting = server.accepts_dropped(), server.waiting()

@@ -68,7 +68,7 @@ def in_order(
         warm_up(order[0][1].settings, generator)
         for repeat, point in order:
             told.set_postfix_str(" ".join(map(str, point.labels.values())))
-            drawn = {"place_seed": seed + repeat}
+            drawn: dict[str, Any] = {"place_seed": seed + repeat}
             done = run(
                 **drawn | point.settings,
                 generator=generator,

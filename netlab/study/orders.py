@@ -234,6 +234,25 @@ def as_expected(
     return all(percent < KEPT_PERCENT for percent in others)
 
 
+def chance(connections: int, workers: int = WORKERS) -> pd.DataFrame:
+    """Return how far off an equal share a worker may be by chance, as they come.
+
+    Columns: connections, from two rounds to a sixth more than asked for; off_points,
+    percentage points, within COVERAGE of the binomial distribution.
+    """
+    import pandas as pd
+
+    ends = 2 * workers, max(1.17 * connections, 2 * workers + 1)
+    counts = np.unique(np.geomspace(*ends, 40).round().astype(int))
+    share = 1 / workers
+    bands = [binomial_band(int(count), share, COVERAGE) for count in counts]
+    off = [
+        100 * max(share - low / count, high / count - share)
+        for count, (low, high) in zip(counts, bands, strict=True)
+    ]
+    return pd.DataFrame({"connections": counts, "off_points": off})
+
+
 def _tail(winners: list[int], registered: list[int], every: int) -> list[int | None]:
     """Predict the head of a queue whose head goes to the tail after `every` accepts."""
     queue, made, predicted = list(registered), dict.fromkeys(registered, 0), []

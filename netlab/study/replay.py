@@ -29,7 +29,7 @@ from netlab.watch import trace
 VARIABLE = "NETLAB_MODE"
 WISHES = ("auto", "live", "replay")
 NEEDED = ("Linux", "kernel of its own", "CPUs owned", "epoll, eventfd, select", "Numba")
-TRACED = "xray"  # the study that needs rights
+TRACED = ("xray", "one-life")  # the studies that need rights
 
 
 class Mode(NamedTuple):
@@ -80,7 +80,7 @@ def impossible(name: str | None = None) -> str | None:
     for fact in doctor.facts(rows):
         if fact.mode != "live":
             return f"{fact.what}: {fact.here}. {fact.why}"
-    return trace.available() if name == TRACED else None
+    return trace.available() if name in TRACED else None
 
 
 def _recorded(name: str, reason: str) -> Found:

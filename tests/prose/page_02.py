@@ -1,0 +1,4 @@
+"""One loop, many clients."""
+
+BOUND = []
+STATED = []

@@ -1,0 +1,5 @@
+"""Ten thousand clients."""
+
+
+BOUND = []
+STATED = []

@@ -1,0 +1,12 @@
+"""Equilibrium."""
+
+from tests.prose.rows import Stated
+
+BOUND = []
+STATED = [
+    Stated("10", "makes one worker five times slower", "setting"),
+    Stated("10", "takes it five times as long", "setting"),
+    Stated("10", "is the mean of 50 ms", "setting"),
+    Stated("10", "needs five times as long is away five times as long", "setting"),
+    Stated("10", "each for 8 ms of work in all", "setting"),
+]
