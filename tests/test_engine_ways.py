@@ -180,7 +180,7 @@ def test_a_point_is_where_its_numbers_are():
 
 def test_the_gap_and_the_title_are_told_only_where_there_is_one():
     equal = draw(runs(gil_gain=1.9, gil_woken=1.0))
-    assert equal.get_title("left") == "Speed-up and wake-ups by engine"
+    assert equal.get_title("left") == "Speed-up and wake-ups by way of running"
     assert not [text for text in said(equal) if "waits for the GIL" in text]
     assert "waits for the GIL:\n33 per accept" in said(draw(runs()))
 

@@ -526,7 +526,7 @@ def test_the_command_refuses_before_the_first_run(tmp_path, monkeypatch):
     monkeypatch.setattr(replay, "impossible", reason)
     with pytest.raises(ValueError, match="xray cannot be recorded here"):
         command({"names": ["burst", "xray"], "folder": str(tmp_path)})
-    with pytest.raises(ValueError, match="study 'fair': there are herd"):
+    with pytest.raises(ValueError, match="study 'fair': there are head-of-line"):
         command({"names": ["burst", "fair"], "folder": str(tmp_path)})
     assert list(tmp_path.iterdir()) == []
 

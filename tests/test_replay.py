@@ -154,7 +154,7 @@ def test_another_wish_is_an_error(monkeypatch, wish):
 
 def test_an_unknown_study_is_named_whatever_the_mode(lacks):
     lacks("Linux")
-    with pytest.raises(ValueError, match="study 'fair': there are herd"):
+    with pytest.raises(ValueError, match="study 'fair': there are head-of-line"):
         replay.study("fair")
 
 

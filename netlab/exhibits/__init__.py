@@ -115,8 +115,8 @@ EXHIBITS = (
     ),
     Exhibit(
         "wrong-pinning",
-        "Two CPUs, two workers, and work for both: each answer takes twice as long as "
-        "with one client, and one CPU is idle.",
+        "Every answer is right. There are two CPUs, two workers, and work for both; "
+        "yet all answers name the same CPU, and no worker is seen on the other.",
         "05",
         s5,
         broken.HasACPU,

@@ -102,10 +102,14 @@ def _places(found: list[Column]) -> list[Place]:
 
 
 def _head(column: Column) -> list[str]:
-    lines = textwrap.wrap(column.measure, HEAD_LETTERS, break_long_words=False)
-    unit = [f"({column.unit})"] if column.unit else []
+    lines = _wrapped(column.measure)
+    unit = _wrapped(f"({column.unit})") if column.unit else []
     ideal = [f"ideal {column.ideal:g}"] if column.ideal else []
     return [*lines, *unit, *ideal]
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, HEAD_LETTERS, break_long_words=False)
 
 
 def _column(axes: Axes, column: Column, place: Place, points: float) -> None:

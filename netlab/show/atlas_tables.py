@@ -4,6 +4,7 @@ figure in words.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -109,6 +110,7 @@ def _column(cells: pd.DataFrame, measure: str, ideal: float, within: float) -> C
     own = names(cells).merge(own, on=NAMES, how="left")
     values, texts = own["value"].to_numpy(float), own["text"]
     unit = next((unit for unit in own["unit"] if isinstance(unit, str)), "")
+    unit = re.sub(r"^us\b", "µs", unit)
     if np.isnan(values).all():
         said = [text if isinstance(text, str) and text else "–" for text in texts]
         return Column(measure, unit, ideal, np.array(said), said, values)

@@ -50,11 +50,12 @@ class Panel(NamedTuple):
     foot: float
     head: float
     least: float  # to which its axis reaches at least
+    headroom: float = 1.15  # its axis reaches so many times as high as its lines
 
 
 PANELS = (
     Panel("held", "connections held", 0.795, 0.96, 10),
-    Panel("added_mb", "memory added (MB)", 0.53, 0.715, 20),
+    Panel("added_mb", "memory added (MB)", 0.53, 0.715, 20, 1.3),  # for a number
     Panel("cpu_percent", "CPU time (% of one CPU)", 0.265, 0.45, 20),
     Panel("latency_ms", "latency of a client that behaves (ms)", 0.0, 0.185, 10),
 )
@@ -129,7 +130,7 @@ def _panel(axes: Axes, panel: Panel, all_of: pd.DataFrame) -> Axes:
     inset.tick_params(bottom=False, labelbottom=False)
     inset.set_title(panel.title, fontsize=SMALL_PT, color=MUTED, weight="normal", pad=3)
     values = all_of[panel.column].dropna().to_numpy(float)
-    highest = max([panel.least, *1.15 * values])
+    highest = max([panel.least, *panel.headroom * values])
     if panel.column == "latency_ms":
         inset.set_yscale("log")
         inset.set_ylim(min([panel.least, *values]) / 2, 2 * highest)
@@ -158,7 +159,8 @@ def _peaks(
         style, place = STYLES[row.server], (row.at_ms / 1000, row.added_mb)
         inset.plot(*place, color=style.color, marker=style.marker, markersize=MARK_PT)
         if row.added_mb > 0.2 * inset.get_ylim()[1]:
-            note(inset, place, (8, 0), f"{row.added_mb:.0f} MB", color=INK, ha="left")
+            words = f"{row.added_mb:.0f} MB"
+            note(inset, place, (0, 10), words, color=INK, ha="center")
     for row in rows(peaks(theirs, "added_mb")):
         inset.plot(
             row.at_ms / 1000, row.added_mb, marker=STYLES[row.server].marker, zorder=5,

@@ -194,13 +194,13 @@ def _title(table: pd.DataFrame) -> str:
     own = of_way(table, UNDER_GIL)
     others = table.query("not gil or run_by in ['processes', 'compiled threads']")
     if own.empty or others.empty:
-        return "Speed-up and wake-ups by engine"
+        return "Speed-up and wake-ups by way of running"
     one = next(iter(rows(own)))
     gains = one.speed_up_high < others["speed_up_low"].min()
     wakes = one.wakeups_low > others["wakeups_high"].max()
     if gains and wakes:
         return "Without the GIL: the second CPU, and the kernel's own count"
-    return "Speed-up and wake-ups by engine"
+    return "Speed-up and wake-ups by way of running"
 
 
 def of_way(table: pd.DataFrame, name: str) -> pd.DataFrame:

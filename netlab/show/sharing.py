@@ -52,7 +52,8 @@ def slow_worker(
     write_right(axes, "run took", ratios)
     all_of = with_room(both, slow_worker_table, room)
     percent_axis(axes, table, all_of, least=all_of["equal"].to_numpy().max())
-    axes.set_title(f"What a worker {slower:g} times slower than the others got", pad=32)
+    workers = the_one(runs, "workers")
+    axes.set_title(f"What the {slower:g} times slower of {workers} workers got", pad=32)
     return axes
 
 

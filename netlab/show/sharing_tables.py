@@ -60,8 +60,8 @@ def slow_worker_alt(
     )
     return (
         f"Dots: the percentage of connections that the slow one of "
-        f"{the_one(runs, 'workers')} workers took, {slower:g} times slower than the "
-        f"others; ideal {table['ideal'][0]:.1f}, equal share {table['equal'][0]:.1f}. "
+        f"{the_one(runs, 'workers')} workers took, {slower:g} times slower than any "
+        f"other; ideal {table['ideal'][0]:.1f}, equal share {table['equal'][0]:.1f}. "
         f"Median and range by strategy: {'; '.join(each)}."
     ) + told(recorded, _medians(theirs))
 

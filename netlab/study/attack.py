@@ -77,9 +77,9 @@ def attack(
 
     servers: names of `besieged.SERVERS`.
 
-    Table `attack`: a row per server, repeat and step: at_ms; held, its connections;
-    memory_mb, resident; cpu_percent since the step before, of one CPU; latency_ms of
-    the request sent then, missing if none was sent or none came back.
+    Table `attack`: a row per server, repeat and step: engine; at_ms; held, its
+    connections; memory_mb, resident; cpu_percent since the step before, of one CPU;
+    latency_ms of the request sent then, missing if none was sent or none came back.
 
     Raises ValueError for a server that there is not.
     """
@@ -118,7 +118,7 @@ def _runs(
                 for name, server in started:
                     with server:
                         rows = _besiege(server, attackers)
-                    labels = {"server": name, "repeat": repeat}
+                    labels = {"server": name, "engine": "python", "repeat": repeat}
                     yield [labels | row for row in rows]
                     told.update()
 

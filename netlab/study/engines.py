@@ -57,7 +57,7 @@ FIRED_S = 0.4
 CLOSED = {"plan": "closed", "at_once": AT_ONCE, "requests": REQUESTS}
 REPLAYED = "replayed"
 FOUND = "free threads are those of Python {}, as {} or the PATH names it"
-NOT_HERE = "measured without threads that have no GIL: {}"
+NOT_HERE = "not measured here: free threads ({})"
 
 
 class Way(NamedTuple):

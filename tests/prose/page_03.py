@@ -1,5 +1,4 @@
 """Ten thousand clients."""
 
-
 BOUND = []
 STATED = []

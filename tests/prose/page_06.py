@@ -61,8 +61,8 @@ BOUND = [
           "is a matter of chance, and mostly it is {}.", woken_and_returned),
     Bound("06", "in the recording, at most {:.1f} turns per accept with up to {} "
           "workers", lambda: (herd()["turns_per_accept"].max(), herd().index.max())),
-    Bound("06", "The first claim should be {} on your machine, the second {}.",
-          verdicts),
+    Bound("06", "The first claim should be {} on any machine, the second {} where few "
+          "CPUs run the workers", verdicts),
     Bound("06", "takes a few microseconds (about {:.0f} µs in the recording)",
           sleeper_us),
     Bound("06", "in the recording it costs {:.0f} times the CPU time of `exclusive` "

@@ -12,8 +12,8 @@ STATED = [
     Stated("08", "In 50 ms, 4,000 a second make", "setting"),
     Stated("08", "the first by 50 ms", "setting"),
     Stated("08", "A stall in 1,000 requests: 20 % are slow.", "chance"),
+    Stated("08", "(slow: more than 1 ms)", "meaning"),
     Stated("08", "the arithmetic says 99.6 for the closed loop", "chance"),
     Stated("08", "a request costs the worker 400 µs of CPU time", "setting"),
     Stated("08", "at most 2,500 a second, its **capacity**", "chance"),
-    Stated("08", "more frequent than 1 % of the requests", "meaning"),
 ]
