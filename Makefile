@@ -60,10 +60,11 @@ lab: $(READY)
 test: check
 	@$(PY) -m pytest $(PYTEST_ARGS)
 
-# What takes too long for every day: each page live, in a browser and elsewhere.
+# What takes too long for every day: each page live, in a browser and elsewhere, and
+# each case of the protocol for each strategy.
 prove: $(READY)
-	@NETLAB_PAGES=all $(PY) -m pytest tests/test_pages.py tests/test_portable.py \
-		tests/test_browser.py $(PYTEST_ARGS)
+	@NETLAB_PROVE=1 $(PY) -m pytest tests/test_pages.py tests/test_portable.py \
+		tests/test_browser.py tests/test_conformance.py $(PYTEST_ARGS)
 
 check: $(READY)
 	@$(PY) -m ruff check

@@ -24,7 +24,8 @@ def test_a_stall_of_the_only_acceptor_holds_up_others():
 
 
 @linux
-def test_each_load_gives_its_measures_and_a_row_of_ones_own_runs():
+def test_each_load_gives_its_measures_and_a_row_of_ones_own_runs(monkeypatch):
+    monkeypatch.setattr(strategies, "_own", {})
     row = strategies.find("exclusive")._replace(name="anywhere", place=placement.least)
     strategies.add(row)
     found = study(1, names=["anywhere"], loads=["burst", "lone"], **QUIET)
