@@ -35,7 +35,7 @@ export PYTHON
 help:
 	@echo "make lab        open the course in JupyterLab (your copy, in my-notebooks/)"
 	@echo "make test       check the code, then run the tests"
-	@echo "make prove      each page live, in a browser and as other systems: half an hour"
+	@echo "make prove      each page live, in a browser and as other systems, and each protocol case: long"
 	@echo "make check      linters, types and the import contract only"
 	@echo "make notebooks  execute all pages, top to bottom, into notebooks/"
 	@echo "make student    the pages without solutions, for a class (see docs/teaching.md)"

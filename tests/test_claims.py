@@ -332,7 +332,7 @@ ALTERED = [
         "idle-clients",
         scaled("busy", "turn_us", 0.1, "way in ['epoll', 'anew']"),
         (
-            "Where something happens at every descriptor, epoll saves nothing.",
+            "Where something happens at every descriptor, epoll saves little.",
             "Told of each of them anew, it costs more than poll.",
         ),
     ),

@@ -47,7 +47,7 @@ def idle_clients(found: Found) -> Iterator[Verdict]:
         claim = f"Among ten idle descriptors {way} is not slow."
         yield ratio(claim, few[way], few["epoll"], high=NO_WORSE)
     poll = busy_us(found, "poll")
-    claim = "Where something happens at every descriptor, epoll saves nothing."
+    claim = "Where something happens at every descriptor, epoll saves little."
     yield ratio(claim, busy_us(found, "epoll"), poll, low=NO_BETTER)
     claim = "Told of each of them anew, it costs more than poll."
     yield ratio(claim, busy_us(found, ANEW), poll, low=TOLD)
