@@ -21,8 +21,8 @@ from typing import cast
 
 from netlab.kernel.libc import current_cpu
 from netlab.protocol import FILLER, Request, Route, answer, read_request
+from netlab.server.serving import spin
 from netlab.server.settings import BACKLOG
-from netlab.server.worker import spin
 
 LOOPS = {"asyncio": "asyncio", "uvloop": "uvloop"}  # name: the module it is in
 

@@ -36,6 +36,19 @@ SERVER: tuple[Option, ...] = (
     ("--port", {"type": int, "metavar": "P", "help": "short for 127.0.0.1:P"}),
     ("--backlog", {"type": int, "metavar": "N", "help": "how many may wait"}),
     (
+        "--max-connections",
+        {"type": int, "metavar": "N", "help": "open at once (what descriptors allow)"},
+    ),
+    (
+        "--client-timeout",
+        {
+            "dest": "client_timeout_s",
+            "type": float,
+            "metavar": "SECONDS",
+            "help": "for what only the client can do next (10)",
+        },
+    ),
+    (
         "--register-order",
         {"type": numbers, "metavar": "2,0,1", "help": "order of watching"},
     ),

@@ -200,13 +200,13 @@ def test_a_server_that_nobody_holds_leaves_no_process(engine):
 
 
 BROKEN = """
-from netlab.server import worker
-healthy = worker.answer
+from netlab.server import serving
+healthy = serving.answer
 def answer(request, **names):
     if request.argument == 13:
         raise ZeroDivisionError
     return healthy(request, **names)
-worker.answer = answer
+serving.answer = answer
 """
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from netlab import counters
 from netlab.kernel import machine, threads
-from netlab.server import crew, worker
+from netlab.server import crew, serving
 from netlab.server.loops import EpollLoop
 from netlab.server.server import Server
 from netlab.server.ways import LOOPS
@@ -243,12 +243,12 @@ def test_counts_add_up_and_stand_still_after_the_stop(kind, becomes):
 
 
 def test_an_error_in_a_request_ends_its_connection_only(loop, monkeypatch, becomes):
-    def answer(*arguments, healthy=worker.answer, **options):
+    def answer(*arguments, healthy=serving.answer, **options):
         if arguments[0].argument == 13:
             raise ZeroDivisionError
         return healthy(*arguments, **options)
 
-    monkeypatch.setattr(worker, "answer", answer)
+    monkeypatch.setattr(serving, "answer", answer)
     with Server(workers=1, loop=loop) as server:
         with connect(server.address) as good, connect(server.address) as bad:
             assert b" 200 OK" in get(good)
@@ -449,7 +449,7 @@ def test_a_server_that_nobody_holds_stops(kind, belongings, becomes):
 
 def test_a_server_may_be_collected_by_its_own_worker(monkeypatch, belongings, becomes):
     before = belongings()
-    monkeypatch.setattr(worker, "spin", lambda _: gc.collect())
+    monkeypatch.setattr(serving, "spin", lambda _: gc.collect())
     gc.disable()  # only the worker collects
     try:
         circle = [Server(workers=2)]
@@ -533,7 +533,7 @@ def test_a_late_worker_is_told_of_and_stop_works_later(
     release = threading.Event()
     before = belongings()
     monkeypatch.setattr(crew, "STOP_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(worker, "spin", lambda _: release.wait(20))
+    monkeypatch.setattr(serving, "spin", lambda _: release.wait(20))
     server = Server(workers=2)
     try:
         with connect(server.address) as client:

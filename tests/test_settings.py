@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from netlab.server.server import Server
-from netlab.server.settings import BACKLOG, ServerSettings, somaxconn
+from netlab.server.settings import BACKLOG, RemoteAccess, ServerSettings, somaxconn
 
 REMOTE = "allow_remote=True if that is what you want"
 WHERE = "write HOST:PORT"
@@ -71,6 +71,13 @@ BAD = [
     ({"turn_log": -1}, "turn_log=-1:", "from 0 to"),
     ({"turn_log": None}, "turn_log=None:", "such as 0"),
     ({"incoming_cpu": 1}, "incoming_cpu=1:", "True or False"),
+    ({"client_timeout_s": 0}, "client_timeout_s=0:", "at least 0.1"),
+    ({"client_timeout_s": None}, "client_timeout_s=None:", "from 0.1 to"),
+    ({"client_timeout_s": 1e9}, "client_timeout_s=1000000000.0:", "to 86400"),
+    ({"client_timeout_s": "9"}, "client_timeout_s='9':", "give a number"),
+    ({"max_connections": 0}, "max_connections=0:", "from 1 to"),
+    ({"max_connections": 1 << 20}, "max_connections=1048576:", "ulimit -n"),
+    ({"max_connections": 1.5}, "max_connections=1.5:", "whole number"),
     ({"rotate_every": 4}, "rotate_every=4:", "exclusive-rotate"),
     ({"strategy": "exclusive-rotate", "rotate_every": -1}, "rotate_every=-1:", "from"),
     ({"slow": 1}, "slow=1:", "such as (0, 5)"),
@@ -126,7 +133,8 @@ def test_a_port_in_use_is_named_and_nothing_stays_open():
 
 def test_an_address_that_is_not_ours_is_named():
     before = belongings()
-    with pytest.raises(OSError, match=r"cannot listen on 192\.0\.2\.1 port 0"):
+    refused = pytest.raises(OSError, match=r"cannot listen on 192\.0\.2\.1 port 0")
+    with refused, pytest.warns(RemoteAccess, match="other machines can reach"):
         Server(workers=1, listen=["192.0.2.1:0"], allow_remote=True)
     assert belongings() == before
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from netlab.commands.output import FAILED, end_quietly, listen_of, say, told_to_end
@@ -18,12 +19,14 @@ def serve(settings: dict[str, Any]) -> int:
     """Run a server until SIGINT, SIGTERM or --seconds."""
     over = told_to_end()  # before the imports, which take a while
     from netlab.server.server import Server
+    from netlab.server.settings import REMOTE_MEANS, RemoteAccess
 
     seconds = settings.pop("seconds", None)
     if seconds is not None and not 0 < seconds < threading.TIMEOUT_MAX:
         raise ValueError(f"--seconds {seconds}: give a time above 0")
     if settings.get("allow_remote"):
-        say("whoever can reach this address can make this machine work")
+        say(REMOTE_MEANS)
+        warnings.simplefilter("ignore", RemoteAccess)  # said
     with Server(**listen_of(settings)) as server:
         addresses = " ".join(map(str, server.addresses))
         actual = server.actual()

@@ -38,6 +38,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {  # name: result, arguments
     "free": ("int64", "int64"),  # returns nothing: never look at it
     "getsockname": ("int32", "int32", "int64", "int64"),
     "getsockopt": ("int32", "int32", "int32", "int32", "int64", "int64"),
+    "getrlimit": ("int32", "int32", "int64"),
     "malloc": ("int64", "int64"),
     "memcpy": ("int64", "int64", "int64", "int64"),
     "poll": ("int32", "int64", "int64", "int32"),

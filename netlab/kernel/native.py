@@ -155,6 +155,7 @@ epoll_wait = _c_function("epoll_wait")
 free = _c_function("free")
 getsockname = _c_function("getsockname")
 getsockopt = _c_function("getsockopt")
+getrlimit = _c_function("getrlimit")
 malloc = _c_function("malloc")
 memcpy = _c_function("memcpy")
 poll = _c_function("poll")
@@ -182,6 +183,24 @@ if COMPILED:
 
         return numba.types.voidptr(number), generate
 
+    @numba.extending.intrinsic
+    def _exchange(_: Any, address: Any, old: Any, new: Any) -> Any:
+        """Write `new` at an address if `old` is there, in one step of the CPU."""
+
+        def generate(context: Any, builder: Any, __: Any, arguments: Any) -> Any:
+            word = context.get_value_type(numba.int64).as_pointer()
+            place = builder.inttoptr(arguments[0], word)
+            order = "seq_cst"
+            done = builder.cmpxchg(place, arguments[1], arguments[2], order, order)
+            return builder.extract_value(done, 1)
+
+        return numba.boolean(numba.int64, numba.int64, numba.int64), generate
+
+    @inlined
+    def exchange(address: int, old: int, new: int) -> bool:
+        """Write `new` at an address if `old` is there, in one step; tell whether."""
+        return _exchange(int64(address), int64(old), int64(new))
+
     @inlined
     def record_at(address: int, dtype: DTypeLike) -> Any:
         """Return the record of `dtype` that lies at an address, not a copy."""
@@ -198,6 +217,14 @@ if COMPILED:
         return int64(numba.carray(_errno_location(), 1)[0])
 
 else:
+
+    def exchange(address: int, old: int, new: int) -> bool:
+        """Write `new` at an address if `old` is there; the GIL makes it one step."""
+        word = array_at(address, 1, np.int64)
+        if word[0] != old:
+            return False
+        word[0] = new
+        return True
 
     def record_at(address: int, dtype: DTypeLike) -> Any:
         """Return the record of `dtype` that lies at an address, not a copy."""

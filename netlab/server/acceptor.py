@@ -3,7 +3,8 @@
 Facts. An accept has one of four outcomes: a connection; none, because another worker
 was faster (EAGAIN); an error of that one connection, which the next accept may not
 have; or no descriptor left (EMFILE and its like), and then the listener stays ready and
-the loop would spin at full speed for nothing.
+the loop would spin at full speed for nothing. `bounds` says how many connections may be
+open before it comes to that.
 
 Decision. Strategies differ in their row alone. `how` says whether a worker accepts once
 a turn or until the queue is empty, and whether it arms or registers anew. `place` says
@@ -61,6 +62,11 @@ class Acceptor:
         self.connections: dict[int, Connection] = {}
         self.shares_clients = loop.shares_clients
         self.arrivals = loop.arrivals  # added by another worker, not yet heard of
+        self.bounds = outfit.bounds
+        workers = slice(*outfit.bounds.counted(number, len(self.rows)))
+        self.table_rows = self.rows[workers]  # of all whose descriptors are its own
+        self.counts_from = outfit.bounds.most() - 1  # a descriptor
+        self.may_be_full = False
         self.stopping = shared.stopping.data  # one word: 0, or 1 to stop
         self.rests_until: float | None = None  # time.monotonic(), while it rests
 
@@ -78,6 +84,9 @@ class Acceptor:
 
     def accept_one(self, listener: Listener) -> bool:
         """Take one connection from the queue, if another worker has not."""
+        if self.may_be_full and self.is_full():
+            self.rest()
+            return False
         try:
             client, peer = self.loop.accept(listener)
         except BlockingIOError:
@@ -89,10 +98,18 @@ class Acceptor:
         else:
             self.tally.accepted += 1
             client.setblocking(False)
+            self.may_be_full |= client.fileno() >= self.counts_from
             self.hand_on(client, listener, peer)
             self.rotate(listener)
             return True
         return False
+
+    def is_full(self) -> bool:
+        """Whether as many connections are open as may be: its own, and as published."""
+        self.tally.publish()
+        rows = self.table_rows
+        gone = rows["closed"] + rows["left_open"]
+        return int((rows["accepted"] - gone).sum()) >= self.bounds.most()
 
     def hand_on(self, client: socket.socket, listener: Listener, peer: Any) -> None:
         """Find a new connection its owner, and note both."""
@@ -166,11 +183,11 @@ class Acceptor:
             self.tally.accept_errors += 1
 
     def rest(self) -> None:
-        """Leave the listeners alone until there may be descriptors again.
+        """Leave the listeners alone until there may be room again.
 
-        Without one, `accept` fails but the listener stays ready: the loop would
-        spin at full speed for nothing. A rest ends after REST_S, or when this
-        worker closes a connection.
+        Without a descriptor `accept` fails but the listener stays ready: the loop
+        would spin at full speed for nothing; so it would with as many connections as
+        may be. A rest ends after REST_S, or when this worker closes a connection.
         """
         self.tally.rests += 1
         self.rests_until = time.monotonic() + REST_S

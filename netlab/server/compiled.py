@@ -19,8 +19,9 @@ ends one connection, and is counted.
 
 A connection is given to another worker by a row of the table and the other's epoll: the
 row says whose it is before the epoll may tell of it. `place` is called at its address.
-Not in this file: new connections (`compiled_accept`), what a client's bytes mean
-(`compiled_connection`), and anything that needs Python (`compiled_worker`).
+Not in this file: new connections (`compiled_accept`), what is done for a client
+(`compiled_serving`) and what its bytes mean (`compiled_connection`), and anything that
+needs Python (`compiled_worker`).
 """
 
 from __future__ import annotations
@@ -34,31 +35,23 @@ import numpy as np
 from netlab import counters, protocol, protocol_answers, protocol_arrays
 from netlab.kernel import callback, native
 from netlab.server import (
+    bounds,
     compiled_accept,
+    compiled_bounds,
     compiled_connection,
+    compiled_serving,
     compiled_state,
     connection,
     logs,
 )
 from netlab.server.acceptor import REST_S
-from netlab.server.compiled_accept import (
-    CHANGE,
-    ONESHOT,
-    READ,
-    WRITE,
-    accept_if_listener,
-    close,
-    control,
-    watch_listeners,
-)
+from netlab.server.compiled_accept import accept_if_listener, watch_listeners
+from netlab.server.compiled_serving import is_taken, look, serve
 from netlab.server.compiled_state import (
-    CLOSED,
     MISPLACED,
-    MORE,
     NOBODY,
     NOBODYS,
     NOTHING,
-    WRITING,
     Own,
     connection_of,
     counters_of,
@@ -70,7 +63,7 @@ from netlab.server.compiled_state import (
 )
 from netlab.server.loops import EVENTS_PER_TURN
 
-REST_MS = int(REST_S * 1e3)
+REST_MS, MS_NS = int(REST_S * 1e3), 1_000_000
 EINTR = errors.EINTR
 
 
@@ -143,12 +136,14 @@ def attend(own: Own, count: int) -> None:
             return
         fd = native.int64(event_of(own, i)["fd"])
         connection = connection_of(own, fd)
-        if connection["owner"] == NOBODYS:
-            welcome(own, fd)
+        if connection["owner"] == NOBODYS and not is_taken(own, fd):
+            continue  # another worker was faster
         if connection["owner"] != own["number"] + 1:
             accept_if_listener(own, fd)
         elif connection["turn"] != row["turns"]:
             serve(own, fd)
+    if own["looks_at_ns"] > 0 and native.now_ns(scratch_of(own)) >= own["looks_at_ns"]:
+        look(own)
 
 
 @native.jit
@@ -156,59 +151,12 @@ def patience_ms(own: Own) -> int:
     """Return how long to sleep: for ever (-1), unless something is left to do."""
     if own["unfinished"] != NOBODY:
         return 0
-    return -1 if own["rests_until_ns"] == 0 else REST_MS
-
-
-@native.jit
-def welcome(own: Own, fd: int) -> None:
-    """Own a connection that another worker gave, now that it has bytes."""
-    connection = connection_of(own, fd)
-    connection["owner"], connection["arriving"] = own["number"] + 1, 0
-    connection["turn"] = 0  # the last one was a turn of another worker
-    own["highest"] = max(own["highest"], fd)
-    counters_of(own)["received"] += 1
-
-
-@native.jit
-def serve(own: Own, fd: int) -> None:
-    """Let a connection do what it is ready for; its errors end it alone."""
-    connection = connection_of(own, fd)
-    if connection["arriving"] != 0:
-        welcome(own, fd)
-    connection["turn"] = counters_of(own)["turns"]
-    before = connection["stage"]
-    after = compiled_connection.serve(own, fd)
-    if after < 0:
-        counters_of(own)["resets"] += 1
-        after = CLOSED
-    connection["stage"] = after
-    if after == CLOSED:
-        close(own, fd)
-    elif own["shares_clients"] != 0 and after != MORE:
-        give_back(own, fd)
-    else:
-        follow(own, fd, before, after)
-
-
-@native.jit
-def give_back(own: Own, fd: int) -> None:
-    """Let whoever is woken for it own a connection next."""
-    connection = connection_of(own, fd)
-    counters_of(own)["given"] += 1
-    connection["owner"] = NOBODYS
-    events = WRITE if connection["stage"] == WRITING else READ
-    control(own, own["epoll"], CHANGE, fd, events | ONESHOT)
-
-
-@native.jit
-def follow(own: Own, fd: int, before: int, after: int) -> None:
-    """Watch a connection for what its stage waits for."""
-    turned = before != after and (before == WRITING or after == WRITING)
-    if turned and own["shares_clients"] == 0:
-        control(own, own["epoll"], CHANGE, fd, WRITE if after == WRITING else READ)
-    if after == MORE:
-        connection_of(own, fd)["behind"] = own["unfinished"]
-        own["unfinished"] = fd
+    if own["rests_until_ns"] != 0:
+        return REST_MS
+    if own["looks_at_ns"] == 0:
+        return -1
+    left_ns = own["looks_at_ns"] - native.now_ns(scratch_of(own))
+    return max((left_ns + MS_NS - 1) // MS_NS, 0)
 
 
 def _loop(digest: int) -> Callable[[np.ndarray], int]:
@@ -230,7 +178,8 @@ def _loop(digest: int) -> Callable[[np.ndarray], int]:
 
 MADE_OF = (
     *(protocol, protocol_arrays, protocol_answers, counters, logs),
-    *(callback, connection, compiled_state, compiled_connection, compiled_accept),
+    *(callback, connection, bounds, compiled_state, compiled_connection),
+    *(compiled_bounds, compiled_accept, compiled_serving),
     sys.modules[__name__],
 )
 run = _loop(native.digest(*MADE_OF))

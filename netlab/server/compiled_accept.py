@@ -25,6 +25,7 @@ from netlab.kernel.callback import call_at
 from netlab.kernel.libc import SOCK_CLOEXEC, SOCK_NONBLOCK
 from netlab.server import compiled_connection, loops
 from netlab.server.acceptor import EXHAUSTED, REST_S
+from netlab.server.compiled_bounds import is_full
 from netlab.server.compiled_state import (
     EVENT_BYTES,
     LAST,
@@ -37,8 +38,8 @@ from netlab.server.compiled_state import (
     READING,
     Own,
     accept_at,
-    closed_by,
     connection_of,
+    counters_by,
     counters_of,
     epoll_of,
     event_of,
@@ -85,6 +86,9 @@ def accept(own: Own, fd: int, number: int) -> None:
 @native.jit
 def accept_one(own: Own, listener: int, number: int) -> bool:
     """Take one connection from the queue, if another worker has not."""
+    if own["may_be_full"] != 0 and is_full(own):
+        rest(own)
+        return False
     scratch_of(own)[PEER_SIZE] = PEER_BYTES
     peer, size = own["scratch"] + 8 * PEER, own["scratch"] + 8 * PEER_SIZE
     flags = SOCK_NONBLOCK | SOCK_CLOEXEC
@@ -92,6 +96,8 @@ def accept_one(own: Own, listener: int, number: int) -> bool:
     row = counters_of(own)
     if fd >= 0:
         row["accepted"] += 1
+        if fd >= own["counts_from"]:
+            own["may_be_full"] = 1
         hand_on(own, fd, number)
         rotate(own, number)
         return True
@@ -129,7 +135,7 @@ def choose_owner(own: Own) -> int:
         return own["number"]
     workers, given, stride = own["worker_count"], placed_of(own), own["placed_stride"]
     for worker in range(workers):
-        count = -closed_by(own, worker)
+        count = -counters_by(own, worker)["closed"]
         for acceptor in range(workers):
             count += given[acceptor * stride + worker]
         open_now_of(own)[worker] = count
@@ -202,7 +208,7 @@ def begin(own: Own, fd: int, owner: int, arriving: int) -> None:
     connection = connection_of(own, fd)
     connection["stage"], connection["turn"], connection["discarded"] = READING, 0, 0
     connection["inbox"], connection["inbox_size"] = 0, 0
-    connection["outbox"] = 0
+    connection["outbox"], connection["deadline_ns"] = 0, 0
     connection["arriving"] = arriving
     own["highest"] = max(own["highest"], fd)
     connection["owner"] = owner
@@ -242,7 +248,7 @@ def control(own: Own, epoll: int, operation: int, fd: int, events: int) -> int:
 
 @native.jit
 def rest(own: Own) -> None:
-    """Leave the listeners alone until there may be descriptors again."""
+    """Leave the listeners alone until there may be room again."""
     counters_of(own)["rests"] += 1
     own["rests_until_ns"] = native.now_ns(scratch_of(own)) + REST_NS
     for number in range(own["listener_count"]):

@@ -115,6 +115,13 @@ class Arrays:
         own["drain"], own["rotate_every"] = how.drain, how.rotate_every
         own["incoming_cpu"] = outfit.incoming_cpu
         own["slowness"] = outfit.slowness(number)
+        bounds = outfit.bounds
+        own["client_timeout_ns"] = int(bounds.client_timeout_s * 1e9)
+        own["look_ns"] = int(bounds.look_s * 1e9)
+        own["max_connections"], own["in_use"] = bounds.max_connections, bounds.in_use
+        own["counts_from"] = bounds.most() - 1
+        first, end = bounds.counted(number, int(own["worker_count"]))
+        own["counted_first"], own["counted_end"] = first, end
 
 
 def listeners_of(outfit: Outfit, number: int) -> np.ndarray:

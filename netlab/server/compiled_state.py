@@ -38,6 +38,7 @@ FILLER_BYTES = len(FILLER)
 COUNTERS = padded(DTYPE)
 CONNECTION = padded(
     columns(
+        # First, see `owner_address`:
         owner="int64",  # the worker's number and one; 0: no connection, -1: nobody's
         arriving="int64",  # 1: given by another worker, and not yet heard of
         stage="int64",
@@ -53,6 +54,7 @@ CONNECTION = padded(
         paid="int64",  # filler bytes sent of the current answer
         replies="int64",  # answers that end when all this is sent
         discarded="int64",  # bytes thrown away while DRAINING
+        deadline_ns="int64",  # when its client's time is up; 0: never
     )
 )
 LISTENER = columns(fd="int64", events="int64", number="int64")
@@ -71,6 +73,15 @@ OWN = columns(
     misplaced="int64",  # 1: `place` returned what is no worker's number,
     misplaced_as="int64",  # which is this
     rests_until_ns="int64",  # 0: it does not rest
+    looks_at_ns="int64",  # while the time of any client is running; 0: of none
+    client_timeout_ns="int64",  # what each may take
+    look_ns="int64",  # how long to sleep at most then
+    max_connections="int64",  # 0: as many as there are descriptors for
+    in_use="int64",  # descriptors that were open at the start
+    counts_from="int64",  # a descriptor: from it on it looks whether it is full
+    may_be_full="int64",  # 1: it has had one as high
+    counted_first="int64",  # of the workers whose descriptors are also its own
+    counted_end="int64",
     unfinished="int64",  # the first of its connections in stage MORE; NOBODY: none
     highest="int64",  # the largest descriptor it ever owned
     # How many there are of what, and where it lies: addresses of arrays.
@@ -106,7 +117,8 @@ INBOX_BYTES = READ_BYTES + max(HEAD_LIMIT, READ_BYTES)
 OUTBOX = native.int64(INBOX_BYTES)
 FILLER_AT = OUTBOX + REQUESTS_PER_TURN * ANSWER_BYTES
 TEXT_BYTES = FILLER_AT + FILLER_BYTES
-PEER, PEER_SIZE, OPTION, OPTION_SIZE, SCRATCH_WORDS = 2, 6, 7, 8, 9  # of `scratch`
+# Of `scratch`, whose first two words are the clock's:
+PEER, PEER_SIZE, OPTION, OPTION_SIZE, LIMIT, SCRATCH_WORDS = 2, 6, 7, 8, 9, 11
 ROW_BYTES, LISTENER_BYTES = CONNECTION.itemsize, LISTENER.itemsize
 EVENT_BYTES = native.EPOLL_EVENT.itemsize
 LAST = native.int64(EVENTS_PER_TURN)  # the event for epoll_ctl
@@ -158,9 +170,15 @@ def listener_of(own: Own, number: int) -> Record:
 
 
 @native.inlined
-def closed_by(own: Own, worker: int) -> int:
-    """Return how many connections a worker has closed."""
-    return native.record_at(own["rows"] + worker * COUNTERS_BYTES, COUNTERS)["closed"]
+def counters_by(own: Own, worker: int) -> Record:
+    """Return the row of the counters of any worker."""
+    return native.record_at(own["rows"] + worker * COUNTERS_BYTES, COUNTERS)
+
+
+@native.inlined
+def owner_address(own: Own, fd: int) -> int:
+    """Return where a connection's owner stands: the first word of its row."""
+    return own["connections"] + fd * ROW_BYTES
 
 
 @native.inlined

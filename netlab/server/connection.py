@@ -23,10 +23,11 @@ with unread bytes makes the kernel reset the connection, which can destroy the a
 on its way. So the server says "no more from me" (shutdown) and reads on, at most
 DISCARD_LIMIT bytes, until the client closes.
 
-Known limit: no clock. A client that sends half a request, or nothing after it was
-refused, stays until it leaves or the server stops.
+A connection knows whether it waits for something that only its client can do next, and
+until when it may (`bounds`); there is no clock here.
 
-Not in this file: waiting (`worker`), and what the bytes mean (`protocol`).
+Not in this file: waiting (`worker`), time (`serving`), and what the bytes mean
+(`protocol`).
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class Connection:
     """One client: its socket, and what is not finished yet in either direction."""
 
     __slots__ = (
+        "deadline",
         "discarded",
         "inbox",
         "next",
@@ -94,10 +96,16 @@ class Connection:
         self.owed = 0  # filler bytes that follow the outbox
         self.replies = 0  # answers that end when both are empty
         self.discarded = 0  # bytes thrown away while DRAINING
+        self.deadline: float | None = None  # when its client's time is up
 
     def __repr__(self) -> str:
         waiting = f"{len(self.inbox)} bytes in, {len(self.outbox)} to send"
         return f"Connection({self.stage.name}: {waiting})"
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether its client has begun something that only it can bring to an end."""
+        return self.inbox != b"" if self.stage is READING else self.stage is not MORE
 
     def serve(self) -> Stage:
         """Do what the stage asks for; return the stage that follows.

@@ -61,6 +61,7 @@ class Crew:
         self.strategy = strategies.find(settings.strategy)
         self.how = settings.how()
         self.backlog = settings.backlog or min(BACKLOG, somaxconn())
+        self._bounds = settings.bounds()
         self.own_pid = os.getpid()
         count = settings.worker_count()
         allowed = machine.cpus_allowed()
@@ -110,6 +111,7 @@ class Crew:
             pin=self.settings.pin,
             incoming_cpu=self.settings.incoming_cpu,
             slow=self.settings.slow,
+            bounds=self._bounds,
             watched=self._open(),
             shared=self._shared,
         )
@@ -175,6 +177,10 @@ class Crew:
         for name, values in zip(counters.USAGE, zip(*found, strict=True), strict=False):
             rows[name][living] = values
         return rows
+
+    def max_connections(self) -> int:
+        """Return how many connections may be open, as the limit is now."""
+        return self._bounds.most()
 
     def waiting(self) -> int:
         """Return the length of all accept queues, now or when it was stopped."""

@@ -31,6 +31,7 @@ from typing import Any
 
 from netlab.kernel import libc, threads
 from netlab.server import engines, listeners, strategies
+from netlab.server.bounds import Bounds
 from netlab.server.loops import Watching
 from netlab.server.outfit import Outfit
 from netlab.server.shared import Shared, Sizes
@@ -151,6 +152,7 @@ def outfit_of(order: dict[str, Any]) -> Outfit:
         pin=order["pin"],
         incoming_cpu=order["incoming_cpu"],
         slow=tuple(order["slow"]) if order["slow"] else None,
+        bounds=Bounds(*order["bounds"]),
         watched=[tuple(known[fd] for fd in row) for row in order["watched"]],
         shared=Shared(Sizes(*order["sizes"]), order["memory"], order["stop"]),
     )

@@ -11,6 +11,7 @@ import threading
 from typing import Any, NamedTuple, Protocol
 
 from netlab.kernel import threads
+from netlab.server.bounds import Bounds
 from netlab.server.engines import Engine
 from netlab.server.listeners import Listener, Watched
 from netlab.server.loops import Watching
@@ -50,7 +51,7 @@ class Outfit(NamedTuple):
     """Everything that makes the workers of one server.
 
     how: the strategy's way to wait, as it was asked for. slow: the number of a worker
-    and how many times slower it spins than the others.
+    and how many times slower it spins than the others. bounds: what a client may cost.
     """
 
     engine: Engine
@@ -61,6 +62,7 @@ class Outfit(NamedTuple):
     pin: bool
     incoming_cpu: bool
     slow: tuple[int, int] | None
+    bounds: Bounds
     watched: Watched
     shared: Shared
 

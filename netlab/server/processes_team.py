@@ -145,6 +145,7 @@ def order(outfit: Outfit) -> dict[str, Any]:
         "watched": [[one.fileno() for one in watched] for watched in outfit.watched],
         "incoming_cpu": outfit.incoming_cpu,
         "slow": outfit.slow,
+        "bounds": list(outfit.bounds),
         "sizes": list(outfit.shared.sizes),
         "stop": outfit.shared.stop,
         "memory": outfit.shared.memory,

@@ -43,7 +43,8 @@ class Server:
 
     Takes the fields of `ServerSettings` by name. Raises ValueError for a
     setting that cannot be honoured and OSError for an address that cannot be
-    had; nothing is left behind then.
+    had; nothing is left behind then. Warns (`RemoteAccess`) of an address that
+    other machines can reach.
     """
 
     __signature__ = inspect.signature(ServerSettings)  # for help() and completion
@@ -55,6 +56,7 @@ class Server:
             if isinstance(value, Iterable) and not isinstance(value, str):
                 settings[name] = tuple(value)
         self.settings = ServerSettings(**settings)
+        self.settings.warn_if_remote()
         self._crew = Crew(self.settings)
         cells.stop_predecessors(self)
         self._finalizer = weakref.finalize(self, self._crew.stop)
@@ -124,6 +126,7 @@ class Server:
             "interpreted": self._crew.engine.is_interpreted(),
             "listen": [str(address) for address in self.addresses],
             "backlog": self._crew.backlog,
+            "max_connections": self._crew.max_connections(),
             "cpus": list(self._crew.cpus) if self.settings.pin else None,
             "register_order": list(self.settings.order()),
         }

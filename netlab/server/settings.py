@@ -7,21 +7,33 @@ asked for; what the server made of it is in `Server.actual()`.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
-from netlab.checks import whole_number
+from netlab.checks import finite, whole_number
 from netlab.kernel import machine
 from netlab.kernel.addresses import Address, is_local, parse
 from netlab.server import engines, strategies
+from netlab.server.bounds import Bounds, descriptors_in_use, descriptors_left
 from netlab.server.loops import Watching
 
 WORKERS_LIMIT = 1024
 ROTATION_LIMIT = 1 << 20
 SLOWNESS_LIMIT = 100  # of a spin of at most 0.1 s
+SHORTEST_TIMEOUT_S, LONGEST_TIMEOUT_S = 0.1, 86_400.0
+CONNECTIONS_LIMIT = 1 << 20
 LOG_LIMIT, SEED_LIMIT = 1 << 24, (1 << 63) - 1
 LIMITS = {"accept_log": LOG_LIMIT, "turn_log": LOG_LIMIT, "place_seed": SEED_LIMIT}
 SOMAXCONN = "/proc/sys/net/core/somaxconn"
 BACKLOG = 4096  # the kernel's own default limit since Linux 5.4
+REMOTE_MEANS = (
+    "other machines can reach this server, and whoever does can make this machine "
+    "work: nobody is asked who they are, and nothing is encrypted"
+)
+
+
+class RemoteAccess(UserWarning):
+    """A server can be reached from other machines, which was asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +60,14 @@ class ServerSettings:
     slow: (worker, factor): what one worker spins for a request takes it so many times
         longer, as if its CPU were slower.
     place_seed: of what a strategy draws that hands over (handoff-two-choices).
-    allow_remote: permit an address that other machines can reach.
+    client_timeout_s: how long a client may take to end a request that it has begun, to
+        read more of its answer, or to leave after a refusal; then it is closed. Who
+        has asked for nothing may stay.
+    max_connections: open at once (of worker processes: in each); at most one more a
+        worker. Further ones wait in the backlog. Default: as many as there are
+        descriptors for, less some for this process itself.
+    allow_remote: permit an address that other machines can reach: all who reach it can
+        make this machine work, as nobody is asked who they are.
 
     Raises ValueError for a value that cannot be honoured.
     """
@@ -68,6 +87,8 @@ class ServerSettings:
     turn_log: int = 0
     slow: tuple[int, int] | None = None
     place_seed: int = 1
+    client_timeout_s: float = 10.0
+    max_connections: int | None = None
     allow_remote: bool = False
 
     def __post_init__(self) -> None:
@@ -88,6 +109,7 @@ class ServerSettings:
             whole_number(name, value, 0, limit)
             if value is None:
                 raise ValueError(f"{name}=None: give a whole number, such as 0")
+        self._check_bounds()
         self._check_rotation(row)
         self._check_slow()
         self._check_flags()
@@ -118,6 +140,38 @@ class ServerSettings:
         if self.rotate_every is not None:
             how = how._replace(rotate_every=self.rotate_every)
         return how
+
+    def bounds(self) -> Bounds:
+        """Return what a client may cost."""
+        return Bounds(
+            client_timeout_s=float(self.client_timeout_s),
+            max_connections=self.max_connections or 0,
+            in_use=descriptors_in_use(),
+            apart=self.workers_as == "processes",
+        )
+
+    def warn_if_remote(self) -> None:
+        """Say what it means if other machines can reach the server."""
+        reached = [str(one) for one in self.addresses() if not is_local(one)]
+        if reached:
+            said = f"{', '.join(reached)}: {REMOTE_MEANS}"
+            warnings.warn(said, RemoteAccess, stacklevel=3)
+
+    def _check_bounds(self) -> None:
+        finite("client_timeout_s", self.client_timeout_s, SHORTEST_TIMEOUT_S)
+        if self.client_timeout_s is None or self.client_timeout_s > LONGEST_TIMEOUT_S:
+            raise ValueError(
+                f"client_timeout_s={self.client_timeout_s}: give a number of seconds "
+                f"from {SHORTEST_TIMEOUT_S} to {LONGEST_TIMEOUT_S:.0f}"
+            )
+        whole_number("max_connections", self.max_connections, 1, CONNECTIONS_LIMIT)
+        left = descriptors_left(descriptors_in_use())
+        if self.max_connections and self.max_connections > left:
+            raise ValueError(
+                f"max_connections={self.max_connections}: this process has descriptors "
+                f"for {left}; raise its limit first (ulimit -n, or "
+                "netlab.kernel.limits.raised_descriptor_limit)"
+            )
 
     def _check_rotation(self, row: strategies.Strategy) -> None:
         whole_number("rotate_every", self.rotate_every, 0, ROTATION_LIMIT)

@@ -20,8 +20,9 @@ turn.
 Where all workers wait in one loop, a client that is waited for is nobody's: its worker
 gives it back to all, and whoever is woken receives it.
 
-Not in this file: new connections, and how the strategies differ (`acceptor`); what a
-client's bytes mean, and what is not finished with one client (`connection`).
+Not in this file: new connections, and how the strategies differ (`acceptor`); what is
+done for a client, and how long that may take (`serving`); what a client's bytes mean,
+and what is not finished with one client (`connection`).
 """
 
 from __future__ import annotations
@@ -33,27 +34,21 @@ from typing import TYPE_CHECKING
 from netlab.counters import State
 from netlab.kernel.libc import current_cpu
 from netlab.kernel.threads import own_usage
-from netlab.protocol import Request, Route, answer
-from netlab.server.acceptor import REST_S, Acceptor
-from netlab.server.connection import CLOSED, MORE, WRITING, Stage
-from netlab.server.loops import ONESHOT, READ, WRITE, Ready
+from netlab.server.acceptor import REST_S
+from netlab.server.loops import READ, Ready
+from netlab.server.serving import Serving
 
 if TYPE_CHECKING:
     from netlab.server.loops import Loop
     from netlab.server.outfit import Outfit
 
-SPIN = Route.SPIN  # a plain name, for the reason given in `protocol`
 
-
-class Worker(Acceptor):
-    """An acceptor, its loop's turns, and the connections that it owns."""
+class Worker(Serving):
+    """What it serves and accepts, in turns of its loop."""
 
     def __init__(self, number: int, outfit: Outfit, loop: Loop) -> None:
         super().__init__(number, outfit, loop)
-        self.slowness = outfit.slowness(number)
         self.turn_log = outfit.shared.turn_logs[number]
-        self.unfinished: set[int] = set()  # its connections in stage MORE
-        self.fault: Exception | None = None  # the first that ended a connection
         loop.add(outfit.shared.stop, READ)
         self.watch_listeners()
 
@@ -116,6 +111,8 @@ class Worker(Acceptor):
                 self.accept(listener)
             elif fd in self.arrivals:
                 self.welcome(fd)
+        if self.looks_at is not None and time.monotonic() >= self.looks_at:
+            self.look()
 
     def go_on(self) -> tuple[int, ...]:
         """Serve those that had more to answer; return them: they had their turn."""
@@ -129,83 +126,11 @@ class Worker(Acceptor):
         """Return how long to sleep: for ever, unless something is left to do."""
         if self.unfinished:
             return 0
-        return None if self.rests_until is None else REST_S
-
-    # -- clients ------------------------------------------------------------------
-
-    def serve(self, fd: int) -> None:
-        """Let a connection do what it is ready for; its errors end it alone."""
-        connection = self.connections[fd]
-        before = connection.stage
-        try:
-            after = connection.serve()
-        except OSError:
-            self.tally.resets += 1
-            after = CLOSED
-        except Exception as error:
-            self.tally.faults += 1
-            self.fault = self.fault or error
-            after = CLOSED
-        if after is CLOSED:
-            self.close(fd)
-        elif self.shares_clients and after is not MORE:
-            self.give_back(fd)
-        elif after is not before:
-            self.follow(fd, before, after)
-
-    def follow(self, fd: int, before: Stage, after: Stage) -> None:
-        """Watch a connection for what its new stage waits for."""
-        if WRITING in (before, after) and not self.shares_clients:
-            self.loop.change(fd, WRITE if after is WRITING else READ)
-        if after is MORE:
-            self.unfinished.add(fd)
-        else:
-            self.unfinished.discard(fd)
-
-    def give_back(self, fd: int) -> None:
-        """Let whoever is woken for it own a connection next."""
-        self.tally.given += 1
-        connection = self.arrivals[fd] = self.connections.pop(fd)
-        self.unfinished.discard(fd)
-        events = WRITE if connection.stage is WRITING else READ
-        self.loop.change(fd, events | ONESHOT)
-
-    def welcome(self, fd: int) -> None:
-        """Own a connection that another worker gave, now that it has bytes."""
-        self.tally.received += 1
-        connection = self.connections[fd] = self.arrivals.pop(fd)
-        connection.owner = self
-        self.serve(fd)
-
-    def perform(self, request: Request) -> tuple[bytes, int]:
-        """Do what was asked; return the answer and the filler bytes it owes."""
-        tally = self.tally
-        tally.requests += 1
-        if request.status >= 400:
-            tally.refusals += 1
-        if request.route is SPIN:
-            spin(request.argument * self.slowness)
-        return answer(
-            request,
-            worker=self.number,
-            tid=tally.tid,
-            cpu=tally.cpu,
-            accepts=tally.accepted,
-        )
-
-    def close(self, fd: int) -> None:
-        """End a connection."""
-        connection = self.connections.pop(fd)
-        self.unfinished.discard(fd)
-        self.loop.forget(fd)
-        connection.socket.close()
-        self.tally.closed += 1
         if self.rests_until is not None:
-            self.watch_listeners()
-
-    def slow_down(self, factor: int) -> None:
-        """Spin so many times longer than was asked for, from the next spin on."""
-        self.slowness = factor
+            return REST_S
+        if self.looks_at is not None:
+            return max(0.0, self.looks_at - time.monotonic())
+        return None
 
     # -- the end ------------------------------------------------------------------
 
@@ -244,10 +169,3 @@ class Worker(Acceptor):
         tally.state = state
         tally.wakeups, tally.preemptions, tally.cpu_ns = own_usage()
         tally.publish()
-
-
-def spin(microseconds: int) -> None:
-    """Keep the CPU busy for so long, as a request that costs work would."""
-    until = time.perf_counter_ns() + microseconds * 1000
-    while time.perf_counter_ns() < until:
-        pass
