@@ -5,6 +5,7 @@
 #   PYTEST_ARGS="-k table"  more options for pytest
 #   BENCH_ARGS="--quick"    more options for the benchmarks
 #   PAGES="notebooks/0*"    the notebooks to execute, instead of all
+#   MINUTES=60              how long `make soak` holds the load
 #   OUT=folder              where to write them, instead of notebooks/ itself (those
 #                           of make student: instead of student-notebooks/)
 #   STUDENTS=names.txt      a copy for each of these names, one a line
@@ -12,6 +13,7 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
+MINUTES ?= 60
 START := my-notebooks/00-start-here.ipynb
 
 # JupyterLab refuses to run as root unless told that this is meant.
@@ -29,13 +31,14 @@ endif
 
 export PYTHON
 
-.PHONY: help lab test prove check notebooks thumbnails student site picture bench clean again
+.PHONY: help lab test prove soak check notebooks thumbnails student site picture bench clean again
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make lab        open the course in JupyterLab (your copy, in my-notebooks/)"
 	@echo "make test       check the code, then run the tests"
-	@echo "make prove      each page live, in a browser and as other systems, and each protocol case: long"
+	@echo "make prove      all that takes long: each page live and in a browser, faults, attacks, soak, fuzz"
+	@echo "make soak       load for an hour (MINUTES=60): fails on any loss, leak or drift"
 	@echo "make check      linters, types and the import contract only"
 	@echo "make notebooks  execute all pages, top to bottom, into notebooks/"
 	@echo "make student    the pages without solutions, for a class (see docs/teaching.md)"
@@ -45,7 +48,7 @@ help:
 	@echo "make clean      remove .venv and caches (never notebooks of yours, or runs/)"
 	@echo
 	@echo "The first command sets up .venv, which takes a minute or two."
-	@echo "Options, explained in the Makefile: PYTHON, LAB_ARGS, PYTEST_ARGS, BENCH_ARGS, PAGES, OUT, STUDENTS."
+	@echo "Options, explained in the Makefile: PYTHON, LAB_ARGS, PYTEST_ARGS, BENCH_ARGS, MINUTES, PAGES, OUT, STUDENTS."
 
 $(READY): pyproject.toml constraints.txt tools/setup.sh $(AGAIN)
 	@tools/setup.sh
@@ -60,11 +63,19 @@ lab: $(READY)
 test: check
 	@$(PY) -m pytest $(PYTEST_ARGS)
 
-# What takes too long for every day: each page live, in a browser and elsewhere, and
-# each case of the protocol for each strategy.
+# What takes too long for every day: each page live, in a browser and elsewhere, each
+# case of the protocol for each strategy, and all that can be done to a server.
 prove: $(READY)
 	@NETLAB_PROVE=1 $(PY) -m pytest tests/test_pages.py tests/test_portable.py \
-		tests/test_browser.py tests/test_conformance.py $(PYTEST_ARGS)
+		tests/test_browser.py tests/test_conformance.py tests/test_faults.py \
+		tests/test_attackers.py tests/test_soak.py $(PYTEST_ARGS)
+	@$(PY) -m reliability faults
+	@$(PY) -m reliability attacks
+	@$(PY) -m reliability fuzz
+	@$(PY) -m reliability soak --minutes $(MINUTES)
+
+soak: $(READY)
+	@$(PY) -m reliability soak --minutes $(MINUTES)
 
 check: $(READY)
 	@$(PY) -m ruff check

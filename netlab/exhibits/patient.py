@@ -70,13 +70,16 @@ class Worker(BASE.Worker):
         super().__init__(*given)
         self.owed: dict[int, bytearray] = {}  # answers not taken yet, by descriptor
         self.leaving: set[int] = set()  # to be closed once they have their answer
+        self.rests = False  # since its last turn it leaves the listeners alone
 
     def turn(self) -> None:
         """Sleep until something is ready, and deal with all that is."""
-        rested = self.loop.patience_s is not None
+        rested = self.rests
         super().turn()
         if rested:
             self.watch_listeners(True)
+        elif not self.rests:
+            self.loop.patience_s = None
 
     def attend(self, descriptor: int) -> bool:
         """Deal with what is ready; level-triggered, so it is told if there is more."""
@@ -114,6 +117,7 @@ class Worker(BASE.Worker):
 
     def watch_listeners(self, watched: bool) -> None:
         """Be told of new connections from now on, or not."""
+        self.rests = not watched
         self.loop.patience_s = None if watched else REST_S
         for descriptor in self.listeners:
             self.loop.change(descriptor, watched, False)

@@ -46,7 +46,7 @@ class Serving(Acceptor):
     def serve(self, fd: int) -> None:
         """Let a connection do what it is ready for; its errors end it alone."""
         connection, tally = self.connections[fd], self.tally
-        before, done = connection.stage, tally.requests + tally.bytes_out
+        before, earlier = connection.stage, tally.requests + tally.bytes_out
         try:
             after = connection.serve()
         except OSError:
@@ -57,7 +57,7 @@ class Serving(Acceptor):
             self.fault = self.fault or error
             after = CLOSED
         if connection.deadline is not None or connection.is_awaited:
-            done = after is not before or done < tally.requests + tally.bytes_out
+            done = after is not before or tally.requests + tally.bytes_out > earlier
             after = self.timed(connection, after, done)
         if after is CLOSED:
             self.close(fd)
