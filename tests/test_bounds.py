@@ -83,8 +83,10 @@ def test_who_does_not_go_on_is_closed(said, each_kind):
 def test_who_reads_nothing_is_closed(each_kind):
     with Server(workers=2, client_timeout_s=LIMIT_S, **each_kind) as server:
         with connect(server.address) as client:
+            began = time.monotonic()
             client.sendall(LONG * 4)
             until(lambda: total(server)["timed_out"] == 1)
+            assert time.monotonic() - began >= LIMIT_S
             until(lambda: total(server)["closed"] == 1)
         assert total(server)["partial_writes"] == 1
 

@@ -9,6 +9,10 @@ What may not be put here: the turns of a loop (`compiled`), and a client's bytes
 
 from __future__ import annotations
 
+import select
+
+import numpy as np
+
 from netlab.kernel import native
 from netlab.server import compiled_connection
 from netlab.server.compiled_accept import (
@@ -25,6 +29,7 @@ from netlab.server.compiled_state import (
     MORE,
     NOBODYS,
     NOTHING,
+    POLLED,
     WRITING,
     Own,
     connection_of,
@@ -32,6 +37,9 @@ from netlab.server.compiled_state import (
     owner_address,
     scratch_of,
 )
+
+POLL = np.dtype([("fd", "int32"), ("events", "int16"), ("revents", "int16")])
+POLLOUT = select.POLLOUT
 
 
 @native.jit
@@ -82,20 +90,34 @@ def serve(own: Own, fd: int) -> None:
 @native.jit
 def look(own: Own) -> None:
     """Serve once more those whose time is up; look again while anybody's runs."""
-    now_ns, running, highest = native.now_ns(scratch_of(own)), False, own["highest"]
-    if own["shares_clients"] != 0:
-        highest = own["connection_count"] - 1
-    for fd in range(highest + 1):
+    now_ns, running = native.now_ns(scratch_of(own)), False
+    for fd in range(own["highest"] + 1):
         connection = connection_of(own, fd)
         ours = connection["owner"] == own["number"] + 1
-        if connection["deadline_ns"] == 0 or not (
-            ours or connection["owner"] == NOBODYS
-        ):
-            continue
-        running = True
-        if now_ns >= connection["deadline_ns"] and (ours or is_taken(own, fd)):
-            serve(own, fd)
+        within_reach = ours or connection["owner"] == NOBODYS
+        if connection["deadline_ns"] != 0 and within_reach:
+            running = True
+            if now_ns >= connection["deadline_ns"] and (ours or is_taken(own, fd)):
+                end_or_serve(own, fd)
     own["looks_at_ns"] = now_ns + own["look_ns"] if running else NOTHING
+
+
+@native.jit
+def end_or_serve(own: Own, fd: int) -> None:
+    """Serve a connection whose time is up; end it if its client has made no room."""
+    if connection_of(own, fd)["stage"] == WRITING and not has_room(own, fd):
+        counters_of(own)["timed_out"] += 1
+        close(own, fd)
+    else:
+        serve(own, fd)
+
+
+@native.jit
+def has_room(own: Own, fd: int) -> bool:
+    """Whether the kernel would tell of room to write to a socket."""
+    asked = native.record_at(own["scratch"] + 8 * POLLED, POLL)
+    asked["fd"], asked["events"], asked["revents"] = fd, POLLOUT, 0
+    return native.poll(own["scratch"] + 8 * POLLED, 1, 0) > 0
 
 
 @native.jit

@@ -107,7 +107,8 @@ OWN = columns(
     stopping="int64",  # WORD: 0, or 1 to stop
     events="int64",  # EPOLL_EVENT: what the wait returned; one more for epoll_ctl
     text="int64",  # uint8: inbox, outbox, filler
-    scratch="int64",  # int64: a timespec, a sockaddr and its size, an option and its
+    # int64: a timespec, a sockaddr and its size, an option and its, a limit, a pollfd
+    scratch="int64",
 )
 Own = Any  # a record of OWN: what one worker's loop works on
 Record = Any
@@ -118,7 +119,15 @@ OUTBOX = native.int64(INBOX_BYTES)
 FILLER_AT = OUTBOX + REQUESTS_PER_TURN * ANSWER_BYTES
 TEXT_BYTES = FILLER_AT + FILLER_BYTES
 # Of `scratch`, whose first two words are the clock's:
-PEER, PEER_SIZE, OPTION, OPTION_SIZE, LIMIT, SCRATCH_WORDS = 2, 6, 7, 8, 9, 11
+PEER, PEER_SIZE, OPTION, OPTION_SIZE, LIMIT, POLLED, SCRATCH_WORDS = (
+    2,
+    6,
+    7,
+    8,
+    9,
+    11,
+    12,
+)
 ROW_BYTES, LISTENER_BYTES = CONNECTION.itemsize, LISTENER.itemsize
 EVENT_BYTES = native.EPOLL_EVENT.itemsize
 LAST = native.int64(EVENTS_PER_TURN)  # the event for epoll_ctl

@@ -34,7 +34,7 @@ from netlab import counters
 from netlab.checks import whole_number
 from netlab.kernel import machine, threads
 from netlab.kernel.addresses import Address
-from netlab.records import passable_memory
+from netlab.records import Log, Rows, passable_memory
 from netlab.server import engines, listeners, placement, strategies
 from netlab.server.outfit import Outfit
 from netlab.server.processes_team import ProcessesTeam
@@ -73,8 +73,6 @@ class Crew:
         self._shared = self._new_shared(count, in_threads)
         first = placement.seeds(settings.place_seed, count)
         self._shared.memories[:, placement.SEED] = first
-        self.rows, self.logs = self._shared.rows, self._shared.logs
-        self.turn_logs = self._shared.turn_logs
         self._at_ready = self.rows.copy()
         self._before_stop: np.ndarray | None = None
         self._at_stop: np.ndarray | None = None
@@ -89,6 +87,21 @@ class Crew:
         if in_threads:
             return Shared(sizes)
         return Shared(sizes, passable_memory(Shared.size(sizes)))
+
+    @property
+    def rows(self) -> Rows:
+        """The workers' counters."""
+        return self._shared.rows
+
+    @property
+    def logs(self) -> list[Log]:
+        """The workers' accept logs."""
+        return self._shared.logs
+
+    @property
+    def turn_logs(self) -> list[Log]:
+        """The workers' logs of turns."""
+        return self._shared.turn_logs
 
     # -- starting -----------------------------------------------------------------
 

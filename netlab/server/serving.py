@@ -8,7 +8,10 @@ Decision. A connection gets a deadline when it comes to wait for its client, a n
 whenever the client got something done (a request ended, bytes of an answer taken), and
 none while nothing is begun. One that is served after its deadline, and still waits, is
 closed. So a look at the time is no more than this: serve those whose time is up once
-more, ready or not. Looks begin with the first deadline and end when there is none.
+more. Who has to read more of an answer is served only if there is room for it by the
+kernel's own rule, a third of the buffer: a `send` unasked for takes a little more,
+which is nothing that the client did. Looks begin with the first deadline and end when
+there is none.
 
 Where all workers wait in one loop, a connection that waits is nobody's: whoever takes
 it out of `arrivals` first owns it, be it woken for it or looking at the time.
@@ -18,6 +21,7 @@ Not in this file: the loop's turns (`worker`), new connections (`acceptor`).
 
 from __future__ import annotations
 
+import select
 import time
 from typing import TYPE_CHECKING
 
@@ -98,12 +102,21 @@ class Serving(Acceptor):
             if connection.deadline is None:
                 continue
             running = True
-            if now >= connection.deadline:
-                if fd in self.connections:
-                    self.serve(fd)
-                else:
-                    self.welcome(fd)
+            if now >= connection.deadline and self.has(fd):
+                self.end_or_serve(fd)
         self.looks_at = now + self.bounds.look_s if running else None
+
+    def end_or_serve(self, fd: int) -> None:
+        """Serve a connection whose time is up; end it if its client made no room."""
+        if self.connections[fd].stage is WRITING and not has_room(fd):
+            self.tally.timed_out += 1
+            self.close(fd)
+        else:
+            self.serve(fd)
+
+    def has(self, fd: int) -> bool:
+        """Whether a connection is its own, or can be taken before any other worker."""
+        return fd in self.connections or self.receive(fd)
 
     def within_reach(self) -> tuple[tuple[int, Connection], ...]:
         """Return the connections that it may serve, by descriptor."""
@@ -119,14 +132,19 @@ class Serving(Acceptor):
         self.loop.change(fd, events | ONESHOT)
 
     def welcome(self, fd: int) -> None:
-        """Own a connection that another worker gave, now that it has bytes."""
+        """Serve a connection that another worker gave, now that it has bytes."""
+        if self.receive(fd):
+            self.serve(fd)
+
+    def receive(self, fd: int) -> bool:
+        """Own a connection that was given; False if another worker was faster."""
         connection = self.arrivals.pop(fd, None)
         if connection is None:
-            return  # another worker was faster
+            return False
         self.tally.received += 1
         self.connections[fd] = connection
         connection.owner = self
-        self.serve(fd)
+        return True
 
     def perform(self, request: Request) -> tuple[bytes, int]:
         """Do what was asked; return the answer and the filler bytes it owes."""
@@ -157,6 +175,13 @@ class Serving(Acceptor):
     def slow_down(self, factor: int) -> None:
         """Spin so many times longer than was asked for, from the next spin on."""
         self.slowness = factor
+
+
+def has_room(fd: int) -> bool:
+    """Whether the kernel would tell of room to write to a socket."""
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return bool(poll.poll(0))
 
 
 def spin(microseconds: int) -> None:

@@ -75,8 +75,12 @@ class Shared:
 
     def __init__(self, sizes: Sizes, memory: int = -1, stop: int = -1) -> None:
         self.stop, self.memory, self.sizes = stop, memory, sizes
-        word, rows, placed, memories, *logs, end = sizes.offsets()
-        mapping = shared_memory(end, memory)
+        self._lay_out(shared_memory(self.size(sizes), memory))
+
+    def _lay_out(self, mapping: mmap.mmap) -> None:
+        """Find all parts in a mapping."""
+        self._mapping, sizes = mapping, self.sizes
+        word, rows, placed, memories, *logs, _ = sizes.offsets()
         count, stride = sizes.workers, sizes.stride()
         self.stopping = np.frombuffer(mapping, "int64", 1, word)
         self.rows = Rows(counters.DTYPE, count, Part(mapping, rows))
@@ -107,10 +111,21 @@ class Shared:
             os.eventfd_write(self.stop, 1)
 
     def close(self) -> None:
-        """Give the descriptors back; rows and logs stay readable."""
+        """Give the descriptors back; rows and logs stay readable.
+
+        A mapping of a descriptor holds one of its own, so all is copied out of it.
+        """
+        if self.memory >= 0:
+            copy = shared_memory(self.size(self.sizes))
+            copy[:] = self._mapping[:]
+            self._lay_out(copy)
+        self.close_descriptors()
+
+    def close_descriptors(self) -> None:
+        """Give the descriptors back."""
         descriptors, self.stop, self.memory = (self.stop, self.memory), -1, -1
         for descriptor in descriptors:
             if descriptor >= 0:
                 os.close(descriptor)
 
-    __del__ = close  # of a server that was never made whole
+    __del__ = close_descriptors  # of a server that was never made whole
