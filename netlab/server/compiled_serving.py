@@ -9,8 +9,6 @@ What may not be put here: the turns of a loop (`compiled`), and a client's bytes
 
 from __future__ import annotations
 
-import select
-
 import numpy as np
 
 from netlab.kernel import native
@@ -38,8 +36,8 @@ from netlab.server.compiled_state import (
     scratch_of,
 )
 
+# struct pollfd; of its events POLLOUT is the same bit as EPOLLOUT.
 POLL = np.dtype([("fd", "int32"), ("events", "int16"), ("revents", "int16")])
-POLLOUT = select.POLLOUT
 
 
 @native.jit
@@ -116,7 +114,7 @@ def end_or_serve(own: Own, fd: int) -> None:
 def has_room(own: Own, fd: int) -> bool:
     """Whether the kernel would tell of room to write to a socket."""
     asked = native.record_at(own["scratch"] + 8 * POLLED, POLL)
-    asked["fd"], asked["events"], asked["revents"] = fd, POLLOUT, 0
+    asked["fd"], asked["events"], asked["revents"] = fd, WRITE, 0
     return native.poll(own["scratch"] + 8 * POLLED, 1, 0) > 0
 
 
