@@ -13,7 +13,7 @@ import sys
 
 from reliability import results
 
-MEASUREMENTS = ("faults", "attacks", "soak", "fuzz")
+MEASUREMENTS = ("faults", "attacks", "clients", "soak", "fuzz")
 BROKEN, REFUSED = 1, 2
 
 

@@ -1,0 +1,89 @@
+"""A server in a process of its own, told by lines: what faults are done to.
+
+    python -m reliability.serving '{"workers": 2, "engine": "compiled"}'
+    <- {"address": ["127.0.0.1", N], "pid": N, "host": N, "tids": [...]}
+    -> look   <- {"counters": {...}, "open": N, "waiting": N, "died": {...}, ...}
+    -> stop   <- the same, once it has stopped, with what is "left" in the process
+    (end of file, or SIGINT: it stops, says the same, and ends)
+
+Counters are read from the shared rows: `Server.snapshot` asks the kernel for its own
+account too, and needs a descriptor for that, which is what some faults take away.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+from typing import Any
+
+import psutil
+
+from netlab import counters
+from netlab.server.server import Server
+
+
+def holdings() -> dict[str, int]:
+    """Return how many threads, processes and descriptors this process has."""
+    gc.collect()
+    return {
+        "threads": len(os.listdir("/proc/self/task")),
+        "processes": len(psutil.Process().children(recursive=True)),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+    }
+
+
+def look(server: Server) -> dict[str, Any]:
+    """Return what the server counts, and what became of its workers."""
+    rows = server._crew.rows.copy() if server.running else server.snapshot()
+    return {
+        "counters": counters.total(rows),
+        "turns": rows["turns"].tolist(),
+        "open": int((rows["accepted"] - rows["closed"]).sum()),
+        "waiting": server.waiting(),
+        "died": {number: str(why) for number, why in server.failures.items()},
+        "faults": {number: repr(why) for number, why in server.faults.items()},
+        "says": repr(server),
+    }
+
+
+def say(**what: Any) -> None:
+    """Send one line to the parent, if it is there."""
+    try:
+        print(json.dumps(what), flush=True)
+    except BrokenPipeError:
+        pass
+
+
+def serve(settings: dict[str, Any]) -> dict[str, Any]:
+    """Serve until told otherwise; return what the stopped server counted."""
+    with Server(**settings) as server:
+        try:
+            say(
+                address=server.address,
+                pid=os.getpid(),
+                host=server.pid,
+                tids=server.tids,
+            )
+            for line in sys.stdin:
+                if line == "stop\n":
+                    break
+                say(**look(server))
+        except KeyboardInterrupt:
+            pass
+    return look(server)
+
+
+def main(settings: dict[str, Any]) -> None:
+    """Be the process."""
+    Server(**settings).stop()  # what is kept for ever is loaded now
+    before = holdings()
+    found = serve(settings)
+    after = holdings()
+    left = {name: after[name] - before[name] for name in before}
+    say(**found, left={name: count for name, count in left.items() if count > 0})
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
