@@ -91,10 +91,22 @@ def test_a_change_in_any_file_it_is_made_of_is_another_key(tmp_path):
     assert native.digest(module) != one
 
 
+def work(cpu_s):
+    ends = time.thread_time() + cpu_s
+    while time.thread_time() < ends:
+        pass
+
+
+def test_who_only_waits_for_a_busy_machine_is_told_nothing(monkeypatch, capsys):
+    monkeypatch.setattr(native, "PATIENCE_S", 0.1)
+    assert native.settle_in(lambda bundle: time.sleep(0.5) or bundle, 7, "loop") == 7
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("patience_s", [0.01, 60])
 def test_who_waits_for_a_compilation_is_told_once(monkeypatch, capsys, patience_s):
     monkeypatch.setattr(native, "PATIENCE_S", patience_s)
-    done = native.settle_in(lambda bundle: time.sleep(0.2) or bundle, 7, "the loop")
+    done = native.settle_in(lambda bundle: work(0.5) or bundle, 7, "the loop")
     said = capsys.readouterr().err
     assert done == 7
     assert said.count("netlab: compiling the loop; once") == (patience_s < 1)

@@ -121,6 +121,15 @@ def test_guard_outlives_the_signals_that_end_a_terminal_s_processes(answer, hold
     until(lambda: answer.read_text() == "0\n")
 
 
+def test_value_is_put_back_when_the_process_group_is_killed_at_one_blow(
+    answer, start_fresh
+):
+    with start_fresh(HOLD, sysctl.FOLDER, process_group=0) as process:
+        assert process.stdout.readline() == "held\n"
+        os.killpg(process.pid, signal.SIGKILL)  # as Jupyter does to a kernel
+    until(lambda: answer.read_text() == "0\n")
+
+
 def test_value_is_put_back_when_the_guard_is_killed(answer):
     with sysctl.changed(NAME, 1):
         (guard,) = children()

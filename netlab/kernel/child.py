@@ -33,7 +33,10 @@ PACKAGE_PARENT = Path(__file__).parents[2]
 
 
 class Module:
-    """One process that runs a module of netlab; killed when nobody holds it."""
+    """One process that runs a module of netlab; killed when nobody holds it.
+
+    apart: in a process group of its own, so that it outlives a blow at its maker's.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class Module:
         control: int,
         descriptors: Iterable[int] = (),
         interpreter: Interpreter | None = None,
+        apart: bool = False,
     ):
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - `_end` closes it
         self._errors = errors
@@ -48,7 +52,7 @@ class Module:
             with interrupts_held_back():
                 command = ["-m", name, str(control)]
                 passed = [control, *descriptors]
-                self._process = _start(command, passed, interpreter, errors)
+                self._process = _start(command, passed, interpreter, errors, apart)
                 self._finalizer = weakref.finalize(self, _end, self._process, errors)
         except BaseException:
             if not hasattr(self, "_finalizer"):
@@ -102,6 +106,7 @@ def _start(
     passed: list[int],
     interpreter: Interpreter | None,
     errors: IO[bytes],
+    apart: bool,
 ) -> subprocess.Popen[bytes]:
     path = os.pathsep.join([str(PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")])
     own = {"PYTHONPATH": path.rstrip(os.pathsep)}
@@ -115,6 +120,7 @@ def _start(
         stdout=subprocess.DEVNULL,
         stderr=errors,
         env=os.environ | own,
+        process_group=0 if apart else None,
     )
 
 

@@ -3,20 +3,21 @@
 Facts. A sysctl belongs to the machine, or to its network namespace, and outlives
 whoever wrote it. A `finally` is not run when its process is killed. But another process
 that holds one end of a socket reads its end when the other is closed, and the kernel
-closes all that a process had, however it went.
+closes all that a process had, however it went. Jupyter kills a kernel that does not
+end in time together with its process group.
 
 Decision. Such a guard always puts the value back, so that there is one way for all
 ends: at the end of the block its socket is closed and its own end awaited. It inherits
-the open file, and asks for no rights of its own. Users within the process are counted:
-the first changes the value, the last puts it back; a second value in between is
-refused. The file is locked (flock) until it is back, so that no other process takes our
-value for the machine's.
+the open file, asks for no rights of its own, and has a process group of its own. Users
+within the process are counted: the first changes the value, the last puts it back; a
+second value in between is refused. The file is locked (flock) until it is back, so that
+no other process takes our value for the machine's.
 
 Cost. Starting the guard takes as long as starting a Python. Known limits: a child that
 this process forks without exec holds the socket too, and the guard then waits for its
-end as well. What another program writes meanwhile is overwritten. Killing the guard
-and its process with one blow leaves the value. What may not be put here: why a value is
-wanted.
+end as well. What another program writes meanwhile is overwritten. Where the machine
+kills both at once (the end of a container), the value stays. What may not be put here:
+why a value is wanted.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ def _start_guard(file: int, before: bytes) -> tuple[Module, socket.socket]:
     ours, theirs = socket.socketpair()
     try:
         with theirs:
-            guard = Module(GUARD, theirs.fileno(), [file])
+            guard = Module(GUARD, theirs.fileno(), [file], apart=True)
         _await_guard(guard, ours, b"%d\n%s" % (file, before))
     except BaseException:
         ours.close()

@@ -81,6 +81,12 @@ class Generator:
         """The load's process, if there is one."""
         return self._child.pid if self._child else None
 
+    def start(self) -> Child:
+        """Start the load's process now, unless there is one; the next load needs it."""
+        if self._child is None:
+            self._child = Child()
+        return self._child
+
     def close(self) -> None:
         """End the load's process; the next load would start another."""
         if self._child:
@@ -146,18 +152,17 @@ class Generator:
         progress: bool,
     ) -> None:
         """Send the order and wait for the end of the load."""
-        if self._child is None:
-            self._child = Child()
+        child = self.start()
         limit_s = order["settings"]["timeout_s"] + GRACE_S
         try:
-            self._child.send(order, logs.descriptors)
+            child.send(order, logs.descriptors)
             with _bar(logs, progress) as advance:
-                logs.report = self._child.report(limit_s, advance)
+                logs.report = child.report(limit_s, advance)
                 if "held" in logs.report:
                     if on_held:
                         on_held()
-                    self._child.send({"release": True})
-                    logs.report = self._child.report(limit_s, advance)
+                    child.send({"release": True})
+                    logs.report = child.report(limit_s, advance)
         except ChildGone as error:
             self.close()
             raise LoadError(str(error), logs.result()) from error

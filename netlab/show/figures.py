@@ -52,15 +52,9 @@ class Shown:
         return self.alt
 
     def _repr_html_(self) -> str:
-        source = base64.b64encode(self.png).decode("ascii")
-        return (
-            '<figure style="margin:0.5em 0">\n'
-            f'<img alt="{_escape(self.alt)}" width="{self.width_px}" '
-            'style="max-width:100%;height:auto" '
-            f'src="data:image/png;base64,{source}">\n'
-            f"<figcaption><small>{_escape(self.stamp)}</small></figcaption>\n"
-            f"{_fold(self.table)}</figure>"
-        )
+        png = base64.b64encode(self.png).decode("ascii")
+        source = f"data:image/png;base64,{png}"
+        return card(source, self.width_px, self.alt, self.stamp, self.table)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         return {"text/html": self._repr_html_(), "text/plain": self.alt}
@@ -70,6 +64,23 @@ class Shown:
         path = Path(path)
         path.write_bytes(self.png)
         return path
+
+
+def card(
+    source: str, width_px: int, alt: str, stamp: str, table: pd.DataFrame | None
+) -> str:
+    """Return the HTML of a picture with its words, its stamp and its table.
+
+    source: where the picture is from, a data: address.
+    """
+    return (
+        '<figure style="margin:0.5em 0">\n'
+        f'<img alt="{_escape(alt)}" width="{width_px}" '
+        'style="max-width:100%;height:auto" '
+        f'src="{source}">\n'
+        f"<figcaption><small>{_escape(stamp)}</small></figcaption>\n"
+        f"{_fold(table)}</figure>"
+    )
 
 
 def show(
