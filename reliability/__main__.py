@@ -23,12 +23,20 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
     for name in MEASUREMENTS:
         module = importlib.import_module(f"reliability.{name}")
-        summary = module.__doc__.splitlines()[0]
+        summary = (module.__doc__ or "").splitlines()[0]
         one = commands.add_parser(name, help=summary, description=summary)
         one.add_argument("--keep", action="store_true", help="in reliability/results/")
         module.add_options(one)
     commands.add_parser("document", help="write the tables of docs/reliability.md")
     return top
+
+
+def columns() -> dict[str, tuple[str, ...]]:
+    """Return the columns that the document shows of each measurement; (): all."""
+    modules = {
+        name: importlib.import_module(f"reliability.{name}") for name in MEASUREMENTS
+    }
+    return {name: getattr(module, "SHOWN", ()) for name, module in modules.items()}
 
 
 def measure(options: argparse.Namespace) -> None:
@@ -48,8 +56,7 @@ def main() -> int:
     try:
         if options.command == "document":
             text = results.DOCUMENT.read_text()
-            names = list(MEASUREMENTS)
-            results.DOCUMENT.write_text(results.write_tables(text, names))
+            results.DOCUMENT.write_text(results.write_tables(text, columns()))
         else:
             measure(options)
     except results.Broken as error:

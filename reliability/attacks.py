@@ -40,6 +40,11 @@ from reliability.served import KINDS
 
 BAR_MS = 100.0
 SERVERS = tuple(KINDS)[:4]  # both engines, as threads and as processes
+SHOWN = (  # in the document; the kept file has all
+    *("attack", "what it is", "server", "open at once", "timed out"),
+    *("requests", "lost", "median ms", "p99 ms", "worst ms"),
+    *("kB a connection", "kernel's kB a connection", "left behind"),
+)
 QUIET_S = 2.0  # before the attack, for comparison
 ASKED = ("requests", "answered", "lost", "mixed")
 TOOK = ("median ms", "p99 ms", "worst ms")

@@ -45,10 +45,13 @@ def read(name: str, folder: Path = KEPT) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def table(kept: dict[str, Any]) -> str:
-    """Return the rows as a Markdown table, under a line that says whence they are."""
+def table(kept: dict[str, Any], shown_names: tuple[str, ...] = ()) -> str:
+    """Return the rows as a Markdown table, under a line that says whence they are.
+
+    shown_names: the columns that a reader needs; none: all of them.
+    """
     rows, machine = kept["rows"], kept["machine"]
-    names = list(rows[0])
+    names = list(shown_names or rows[0])
     lines = [
         f"`{kept['command']}`, {kept['date'][:10]}, Linux {machine['kernel']}, "
         f"{machine['cpus_owned']} CPUs, Python {machine['python']}:",
@@ -56,7 +59,9 @@ def table(kept: dict[str, Any]) -> str:
         "| " + " | ".join(names) + " |",
         "|" + " --- |" * len(names),
     ]
-    lines += ["| " + " | ".join(map(shown, row.values())) + " |" for row in rows]
+    lines += [
+        "| " + " | ".join(shown(row[name]) for name in names) + " |" for row in rows
+    ]
     return "\n".join(lines)
 
 
@@ -71,13 +76,18 @@ def shown(value: Any) -> str:
     return str(value).replace("|", "\\|")
 
 
-def write_tables(text: str, names: list[str], folder: Path = KEPT) -> str:
-    """Return the document with each table between its markers; ValueError if none."""
-    for name in names:
+def write_tables(
+    text: str, tables: dict[str, tuple[str, ...]], folder: Path = KEPT
+) -> str:
+    """Return the document with each table between its markers; ValueError if none.
+
+    tables: the columns to show, by the measurement's name.
+    """
+    for name, columns in tables.items():
         begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
         if text.count(begin) != 1 or text.count(end) != 1:
             raise ValueError(f"the document needs one {begin} and one {end}")
         before, rest = text.split(begin)
         after = rest.split(end)[1]
-        text = f"{before}{begin}\n{table(read(name, folder))}\n{end}{after}"
+        text = f"{before}{begin}\n{table(read(name, folder), columns)}\n{end}{after}"
     return text
