@@ -27,7 +27,6 @@ ALL = tuple(KINDS)
 ONE_QUEUE = ALL[:6]
 LEVEL = ALL[:4]
 PYTHON = (ALL[0], ALL[2], ALL[4])
-PYTHON_ALONE = PYTHON[:2]  # what a dying worker had of the one epoll is nobody's
 PROCESSES = (ALL[2], ALL[3])
 NOWHERE = ("none",)
 
@@ -42,9 +41,7 @@ FAULTS = (
     Fault("idle clients beyond the bound", faults_clients.beyond_the_bound, ONE_QUEUE),
     Fault("more connects than the queue holds", faults_clients.storm, LEVEL),
     Fault("an error in a request", faults_ends.error_in_a_request, PYTHON),
-    Fault(
-        "a worker that dies", faults_ends.worker_that_dies, PYTHON_ALONE, may_cut=True
-    ),
+    Fault("a worker that dies", faults_ends.worker_that_dies, PYTHON, may_cut=True),
     Fault("a worker killed", faults_ends.killed_worker, PROCESSES, may_cut=True),
     Fault("the host killed", faults_ends.killed_host, PROCESSES, may_cut=True),
     Fault("a load killed", faults_ends.killed_load, LEVEL),

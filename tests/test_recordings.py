@@ -1,9 +1,11 @@
 """Recordings: every study's tables come back as they were, and nothing else does."""
 
+import errno
 import functools
 import gc
 import gzip
 import json
+import os
 import shutil
 import warnings
 from pathlib import Path
@@ -270,15 +272,43 @@ def test_what_was_replayed_is_not_recorded(recorded):
         recordings.record(again, command=COMMAND, folder=recorded)
 
 
-def test_a_recording_that_was_interrupted_does_not_open(recorded, monkeypatch):
-    def interrupt(*_):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("renamed", range(3))
+def test_a_recording_that_was_interrupted_is_the_old_one_or_does_not_open(
+    renamed, recorded, monkeypatch
+):
+    healthy, left = Path.replace, iter(range(renamed))
 
-    monkeypatch.setattr(datapackage, "save", interrupt)
+    def replace(path, place):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return healthy(path, place)
+
+    before = len(recordings.load("made-up", recorded).tables["first"])
+    monkeypatch.setattr(Path, "replace", replace)
     with pytest.raises(KeyboardInterrupt):
+        recordings.record(made_up(rows=before + 1), command=COMMAND, folder=recorded)
+    assert not list(recorded.rglob("*.unfinished"))
+    if renamed == 0:
+        assert len(recordings.load("made-up", recorded).tables["first"]) == before
+    else:
+        with pytest.raises(ValueError, match=r"first\.csv is damaged or was changed"):
+            recordings.load("made-up", recorded)
+
+
+def test_a_full_disk_leaves_the_old_recording_and_names_the_file(recorded, monkeypatch):
+    is_full = iter([False, True])
+
+    def fsync(descriptor):
+        if next(is_full):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    files = {path: path.read_bytes() for path in recorded.rglob("*") if path.is_file()}
+    monkeypatch.setattr(os, "fsync", fsync)
+    told = r"No space left.*make room, or give another folder: '.*second\.csv'"
+    with pytest.raises(OSError, match=told):
         recordings.record(made_up(rows=9), command=COMMAND, folder=recorded)
-    with pytest.raises(ValueError, match=r"first\.csv is damaged or was changed"):
-        recordings.load("made-up", recorded)
+    after = {path: path.read_bytes() for path in recorded.rglob("*") if path.is_file()}
+    assert after == files
 
 
 # -- damage ---------------------------------------------------------------------------

@@ -495,7 +495,7 @@ def test_an_error_in_the_servers_code_is_told(monkeypatch):
     def broken(*_, **__):
         raise NameError("a typing mistake")
 
-    monkeypatch.setattr("netlab.server.worker.answer", broken)
+    monkeypatch.setattr("netlab.server.serving.answer", broken)
     with pytest.raises(RuntimeError, match=r"ended a connection.*a typing mistake"):
         netlab.run(workers=2, connections=5)
 

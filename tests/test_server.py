@@ -276,6 +276,7 @@ def test_a_worker_that_dies_leaves_its_reason_and_the_others(monkeypatch, ask, b
         assert {n: str(why) for n, why in server.failures.items()} == {
             dead: "the first turn"
         }
+        assert "2 workers (1 died)" in repr(server)
         states = server.counters()["state"]
         assert (states[dead], states[alive]) == ("failed", "ready")
         for _ in range(3):

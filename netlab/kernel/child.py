@@ -3,13 +3,15 @@
 Facts. A process forked from a Jupyter kernel inherits its threads' locks and none of
 its threads; a fresh interpreter inherits nothing but what it is given. It must not
 print into a notebook's cell. An interrupt in the middle of `Popen` would leave a
-process that nobody holds, and only the main thread is ever interrupted.
+process that nobody holds, and only the main thread is ever interrupted. A terminal and
+Jupyter interrupt a whole process group: also a child that is not yet able to ignore it.
 
 Decision. `Module` runs `python -m MODULE N`, N being a descriptor to talk over, in this
 interpreter or in another that is given (`interpreters`). Its
 standard error goes to a file without a name, so that its last line can be quoted. An
-interrupt waits until the process is made and held, or killed and buried. What may not
-be put here: what is said over the descriptor.
+interrupt waits until the process is made and held, or killed and buried. The process
+has a group of its own: what is done to it, its parent decides. What may not be put
+here: what is said over the descriptor.
 """
 
 from __future__ import annotations
@@ -33,10 +35,7 @@ PACKAGE_PARENT = Path(__file__).parents[2]
 
 
 class Module:
-    """One process that runs a module of netlab; killed when nobody holds it.
-
-    apart: in a process group of its own, so that it outlives a blow at its maker's.
-    """
+    """One process that runs a module of netlab; killed when nobody holds it."""
 
     def __init__(
         self,
@@ -44,7 +43,6 @@ class Module:
         control: int,
         descriptors: Iterable[int] = (),
         interpreter: Interpreter | None = None,
-        apart: bool = False,
     ):
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - `_end` closes it
         self._errors = errors
@@ -52,7 +50,7 @@ class Module:
             with interrupts_held_back():
                 command = ["-m", name, str(control)]
                 passed = [control, *descriptors]
-                self._process = _start(command, passed, interpreter, errors, apart)
+                self._process = _start(command, passed, interpreter, errors)
                 self._finalizer = weakref.finalize(self, _end, self._process, errors)
         except BaseException:
             if not hasattr(self, "_finalizer"):
@@ -106,7 +104,6 @@ def _start(
     passed: list[int],
     interpreter: Interpreter | None,
     errors: IO[bytes],
-    apart: bool,
 ) -> subprocess.Popen[bytes]:
     path = os.pathsep.join([str(PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")])
     own = {"PYTHONPATH": path.rstrip(os.pathsep)}
@@ -120,7 +117,7 @@ def _start(
         stdout=subprocess.DEVNULL,
         stderr=errors,
         env=os.environ | own,
-        process_group=0 if apart else None,
+        process_group=0,
     )
 
 

@@ -128,7 +128,7 @@ def _start_guard(file: int, before: bytes) -> tuple[Module, socket.socket]:
     ours, theirs = socket.socketpair()
     try:
         with theirs:
-            guard = Module(GUARD, theirs.fileno(), [file], apart=True)
+            guard = Module(GUARD, theirs.fileno(), [file])
         _await_guard(guard, ours, b"%d\n%s" % (file, before))
     except BaseException:
         ours.close()

@@ -76,8 +76,11 @@ class Server:
         state = f"on {', '.join(map(str, self.addresses))}"
         if not self.running:
             state = "stopped"
-        workers, strategy = len(self.tids), self.settings.strategy
-        return f"<netlab.Server {state}: {workers} workers, strategy {strategy!r}>"
+        workers = f"{len(self.tids)} workers"
+        if died := len(self.failures):
+            workers += f" ({died} died)"
+        strategy = self.settings.strategy
+        return f"<netlab.Server {state}: {workers}, strategy {strategy!r}>"
 
     @property
     def running(self) -> bool:

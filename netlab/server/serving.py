@@ -128,6 +128,10 @@ class Serving(Acceptor):
         self.tally.given += 1
         connection = self.arrivals[fd] = self.connections.pop(fd)
         self.unfinished.discard(fd)
+        self.wait_anew(fd, connection)
+
+    def wait_anew(self, fd: int, connection: Connection) -> None:
+        """Have the common loop tell once, of what a connection's stage waits for."""
         events = WRITE if connection.stage is WRITING else READ
         self.loop.change(fd, events | ONESHOT)
 

@@ -27,6 +27,7 @@ and what is not finished with one client (`connection`).
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -69,6 +70,7 @@ class Worker(Serving):
                 self.tally.publish()
         except BaseException:
             self.publish_usage(State.FAILED)
+            self.leave_to_others()
             raise
         else:
             self.publish_usage(State.ENDED)
@@ -133,6 +135,15 @@ class Worker(Serving):
         return None
 
     # -- the end ------------------------------------------------------------------
+
+    def leave_to_others(self) -> None:
+        """Have a common loop tell again what it told this worker, which dies."""
+        if self.shares_clients:
+            for listener in self.listeners.values():
+                self.loop.arm(listener)
+            for fd, connection in tuple(self.arrivals.items()):
+                with contextlib.suppress(OSError):  # another worker has closed it
+                    self.wait_anew(fd, connection)
 
     def hang_up(self) -> None:
         """Close its own connections; they stay counted as open. May be repeated."""

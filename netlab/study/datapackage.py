@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import netlab
 from netlab.study.csv_tables import MISSING, READERS, Field, packed, unpacked
+from netlab.study.files import write_all
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,14 +119,19 @@ def described(
     return resource, data
 
 
-def save(home: Path, package: dict[str, Any]) -> None:
-    """Write datapackage.json in one step, its resources by their paths."""
+def save(
+    home: Path, package: dict[str, Any], files: Mapping[Path, bytes] | None = None
+) -> None:
+    """Write datapackage.json in one step, its resources by their paths.
+
+    files: of tables that are described there, to be written with it or not at all.
+    Raises OSError that names the file if it cannot be written, and then none is.
+    """
     resources = sorted(package["resources"], key=lambda one: one["path"])
     whole = package | {"resources": resources}
     text = json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
-    unfinished = home / f"{PACKAGE_FILE}.unfinished"
-    unfinished.write_bytes(text.encode("utf-8"))
-    unfinished.replace(home / PACKAGE_FILE)
+    last = {home / PACKAGE_FILE: text.encode("utf-8")}  # without it, none is opened
+    write_all({**(files or {}), **last})
 
 
 def refused(home: Path, what: str) -> ValueError:

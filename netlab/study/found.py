@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netlab.kernel.machine import machine
+from netlab.study.files import write_all
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,11 +67,16 @@ class Found:
         }
 
     def save(self, folder: str | Path) -> Path:
-        """Write a CSV a table and a JSON of the rest to a folder; return its path."""
+        """Write a CSV a table and a JSON of the rest to a folder; return its path.
+
+        Raises OSError that names the file if it cannot be written, and then none is.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        for name, frame in self.tables.items():
-            frame.to_csv(folder / f"{name}.csv", index=False)
+        files = {
+            folder / f"{name}.csv": frame.to_csv(index=False).encode()
+            for name, frame in self.tables.items()
+        }
         text = json.dumps(self._about(), indent=1)
-        (folder / "study.json").write_text(text + "\n")
+        write_all(files | {folder / "study.json": (text + "\n").encode()})
         return folder

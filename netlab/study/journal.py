@@ -26,9 +26,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from netlab.study.files import UNFINISHED, named, write_all
+
 FORMAT = 1
 DESCRIPTION, RUNS = "sweep.json", "runs.jsonl"
-UNFINISHED = "sweep.unfinished"
 # What a stamp tells that may differ on one machine: a run raises the soft limit as it
 # needs, and strategy reuseport-migrate sets its sysctl while it runs.
 NOT_THE_MACHINE = (
@@ -49,9 +50,11 @@ class Journal:
     def append(self, row: dict[str, Any]) -> None:
         """Add a row; when this returns it is on the disk, if there is a folder."""
         if self._file is not None:
-            self._file.write(json.dumps(row).encode() + b"\n")
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            left = json.dumps(row).encode() + b"\n"
+            with named(Path(self._file.name)):
+                while left:
+                    left = left[self._file.write(left) :]
+                os.fsync(self._file.fileno())
         self.rows.append(row)
 
 
@@ -65,7 +68,8 @@ def opened(
     begun with must be the same.
 
     Raises ValueError that names the difference, FileExistsError for a folder of
-    something else, RuntimeError while another sweep holds it.
+    something else, RuntimeError while another sweep holds it, OSError that names the
+    file if it cannot be written.
     """
     if folder is None:
         yield Journal([], None)
@@ -73,7 +77,7 @@ def opened(
     folder = Path(folder)
     _refuse_what_is_not_ours(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / RUNS, "a+b") as file:
+    with open(folder / RUNS, "a+b", buffering=0) as file:
         _lock(file, folder)
         _describe(folder, {"format": FORMAT, **json.loads(json.dumps(description))})
         yield Journal(_whole_rows(file), file)
@@ -84,7 +88,7 @@ def _refuse_what_is_not_ours(folder: Path) -> None:
         return
     begun = folder / RUNS
     empty = folder.is_dir() and {one.name for one in folder.iterdir()} <= {
-        *(RUNS, UNFINISHED),
+        *(RUNS, DESCRIPTION + UNFINISHED),
     }
     if not empty or (begun.exists() and begun.stat().st_size):
         raise FileExistsError(
@@ -110,12 +114,7 @@ def _describe(folder: Path, description: dict[str, Any]) -> None:
     if path.exists():
         _compare(path, _read(path), description)
         return
-    beside = folder / UNFINISHED
-    with open(beside, "w") as file:
-        file.write(json.dumps(description, indent=1) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    write_all({path: (json.dumps(description, indent=1) + "\n").encode()})
     _sync_names(folder)
 
 

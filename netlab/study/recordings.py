@@ -62,7 +62,8 @@ def record(found: Found, *, command: str, folder: str | Path | None = None) -> P
     command: that measured it. folder: the package's, data/ if None; another is made if
     need be.
 
-    Raises ValueError for a replayed study, or a table that cannot be saved as it is.
+    Raises ValueError for a replayed study, or a table that cannot be saved as it is;
+    OSError that names the file if one cannot be written: the earlier recording stays.
     """
     if found.mode != "live":
         raise ValueError(f"{found!r}: only what was measured can be recorded")
@@ -72,11 +73,10 @@ def record(found: Found, *, command: str, folder: str | Path | None = None) -> P
     files = list(_files(found, command))
     place = home / RECORDED / found.name
     place.mkdir(parents=True, exist_ok=True)
-    for resource, data in files:
-        (home / resource["path"]).write_bytes(data)
     new = [resource for resource, _ in files]
     kept = [one for one in package["resources"] if not _is_of(one, found.name)]
-    datapackage.save(home, package | {"resources": kept + new})
+    whole = package | {"resources": kept + new}
+    datapackage.save(home, whole, {home / one["path"]: data for one, data in files})
     _remove_others(place, {Path(resource["path"]).name for resource in new})
     return place
 

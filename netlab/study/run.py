@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netlab.study.files import write_all
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -61,17 +63,19 @@ class Run:
     def save(self, folder: str | Path) -> Path:
         """Write the run to a new folder and return its path.
 
-        Raises FileExistsError if there is something already: nothing is lost.
+        Raises FileExistsError if there is something already: nothing is lost; OSError
+        that names the file if it cannot be written, and then none is.
         """
         folder = new_folder(folder)
-        types = {}
+        types, files = {}, {}
         for name in TABLES:
             frame: pd.DataFrame = getattr(self, name)
             types[name] = {column: str(kind) for column, kind in frame.dtypes.items()}
-            frame.to_csv(folder / f"{name}.csv", index=False)
+            files[folder / f"{name}.csv"] = frame.to_csv(index=False).encode()
         rows = {name: len(getattr(self, name)) for name in TABLES}
         record = {"format": FORMAT, "columns": types, "rows": rows, **self._record()}
-        (folder / RUN_FILE).write_text(json.dumps(record, indent=1) + "\n")
+        files[folder / RUN_FILE] = (json.dumps(record, indent=1) + "\n").encode()
+        write_all(files)
         return folder
 
     @classmethod
