@@ -1,165 +1,186 @@
-"""The pages in JupyterLab, in a real Chromium: Run All, twice, and nothing left.
+"""The pages in JupyterLab, in a real Chromium: run, interrupted, restarted, run again.
 
-Each page takes a minute, so there are three of them unless NETLAB_PROVE is set.
+Each page takes a minute, so there are three of them unless NETLAB_PROVE is set; then
+each page first runs three times in a row, and is interrupted in its longest cell, too.
 Screenshots go to the folder named by NETLAB_SCREENSHOTS, if it is set.
 """
 
+import json
 import os
-import shutil
-import socket
-import subprocess
-import sys
+import re
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.bounded import ROOT, until
+from tests.jupyterlab import CHROMIUM, Page, chromium, holds, lab
+
 PAGES = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
 SOME = ("00", "06", "12")  # the others, too, if NETLAB_PROVE is set
-if "NETLAB_PROVE" not in os.environ:
+ALL = "NETLAB_PROVE" in os.environ
+if not ALL:
     PAGES = [name for name in PAGES if name.startswith(SOME)]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-TOKEN = "course"
-PATIENCE_MS = 120_000
+RUNS = 3 if ALL else 1
+LONG_S = 3.0  # a cell in whose middle somebody may lose patience
+GONE_S = 10.0  # after which nothing may be left of what was stopped
+MOVES = 3
+LIVE = re.compile(r"\blive\.(watch|fire)\(")
 
-IDLE = """() => {
-  const page = window.jupyterapp?.shell.currentWidget;
-  const kernel = page?.sessionContext?.session?.kernel;
-  return kernel?.connectionStatus === "connected" && kernel?.status === "idle";
-}"""
-DONE = """() => {
-  const cells = [...window.jupyterapp.shell.currentWidget.content.model.cells];
-  const code = cells.filter(
-    (cell) => cell.type === "code" && cell.sharedModel.getSource().trim());
-  const outputs = code.flatMap((cell) =>
-    Array.from({length: cell.outputs.length}, (_, i) => cell.outputs.get(i).toJSON()));
-  const errors = outputs.filter((one) => one.output_type === "error");
-  const pictures = outputs.filter(
-    (one) => String(one.data?.["text/html"]).includes("<img "));
-  const counted = code.filter((cell) => cell.executionCount !== null);
-  if (!errors.length && counted.length < code.length) return null;
-  return {cells: code.length, pictures: pictures.length,
-          errors: errors.map((one) => `${one.ename}: ${one.evalue}`)};
-}"""
+# Servers that serve while the kernel is restarted, as cells that are done left them.
+SERVERS = """
+import threading, netlab
+kept = [netlab.Server(workers=2, workers_as=kind, engine=engine)
+        for kind in ("threads", "processes") for engine in ("python", "compiled")]
+load = dict(duration_s=50, at_once=8, progress=False)
+threading.Thread(target=netlab.fire, args=(kept,), kwargs=load, daemon=True).start()
+"""
+STOP = """
+import gc, threading, netlab
+for one in list(globals().values()):
+    if isinstance(one, netlab.Server):
+        one.stop()
+del one
+gc.collect()
+print(*sorted(thread.name.split("-")[0] for thread in threading.enumerate()))
+"""
 
 pytestmark = [
-    pytest.mark.timeout(420),
+    pytest.mark.timeout(1800 if ALL else 420),
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (apt: chromium)"),
 ]
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def jupyterlab(tmp_path_factory):
-    """The address of a JupyterLab with settings of its own, and its process."""
-    home, port = tmp_path_factory.mktemp("jupyter"), free_port()
-    news = home / "settings/@jupyterlab/apputils-extension"
-    news.mkdir(parents=True)
-    (news / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
-    folders = {
-        "JUPYTER_CONFIG_DIR": "config",
-        "JUPYTER_DATA_DIR": "data",
-        "JUPYTER_RUNTIME_DIR": "runtime",
-        "JUPYTERLAB_SETTINGS_DIR": "settings",
-        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-        "IPYTHONDIR": "ipython",
-    }
-    shutil.copytree(ROOT / "notebooks", home / "course" / "notebooks")
-    command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
-        *(f"--port={port}", "--ServerApp.port_retries=0"),
-        f"--ServerApp.root_dir={home / 'course'}",
-        f"--IdentityProvider.token={TOKEN}",
-        "--LabApp.expose_app_in_browser=True",
-        "--LabApp.extension_manager=readonly",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-    ]
-    environment = os.environ | {name: str(home / sub) for name, sub in folders.items()}
-    with open(home / "log", "wb") as log:
-        server = subprocess.Popen(
-            command, env=environment, stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
-        await_port(port, server)
-        yield f"http://127.0.0.1:{port}", psutil.Process(server.pid)
-    finally:
-        server.terminate()
-        server.wait(60)
-
-
-def await_port(port, server):
-    ends = time.monotonic() + 60
-    while time.monotonic() < ends and server.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError("JupyterLab did not start")
+    pytest.importorskip("playwright.sync_api")
+    with lab(tmp_path_factory.mktemp("jupyter")) as running:
+        yield running
+    assert "Traceback" not in (running.home / "log").read_text()
 
 
 @pytest.fixture
 def tab(tmp_path):
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch_persistent_context(
-            str(tmp_path / "profile"),
-            executable_path=CHROMIUM,
-            headless=True,
-            viewport={"width": 1200, "height": 1000},
-            args=FLAGS,
-        )
-        yield browser.new_page()
-        browser.close()
+    """A tab, on whose console there is no error in the end."""
+    with chromium(tmp_path / "profile") as (tab, errors):
+        yield tab
+        tab.evaluate("0")  # what was said before is heard by then
+        assert errors == []
 
 
-def run_all(tab):
-    tab.evaluate("window.jupyterapp.commands.execute('editmenu:clear-all')")
-    tab.evaluate("{window.jupyterapp.commands.execute('runmenu:run-all')}")
-    done = tab.wait_for_function(DONE, timeout=PATIENCE_MS).json_value()
-    tab.wait_for_function(IDLE, timeout=PATIENCE_MS)
-    return done
+def code_of(name):
+    """The code cells of a page as it is committed."""
+    cells = json.loads((ROOT / "notebooks" / name).read_text())["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
 
 
-def left_behind(jupyter):
-    """Return what the kernels have beyond themselves: children, workers, listeners."""
-    kernels = jupyter.children()
-    assert kernels
-    names = {
-        Path(f"/proc/{kernel.pid}/task/{thread.id}/comm").read_text().strip()
-        for kernel in kernels
-        for thread in kernel.threads()
-    }
-    return [
-        *(child.name() for kernel in kernels for child in kernel.children()),
-        *(name for name in names if name.startswith("netlab-")),
-    ]
+def pictures_of(name):
+    bundles = [out.get("data", {}) for one in code_of(name) for out in one["outputs"]]
+    return sum("".join(one.get("text/html", "")).count("<img ") for one in bundles)
+
+
+def is_live(name):
+    return any(LIVE.search("".join(cell["source"])) for cell in code_of(name))
+
+
+def keep(tab, name, step):
+    print(f"{time.monotonic():.0f} s: {name[:2]} {step}")
+    if folder := os.environ.get("NETLAB_SCREENSHOTS"):
+        tab.screenshot(path=str(Path(folder) / f"{name[:2]}-{step}.png"))
+
+
+def rests(page):
+    """Stop what the page's names hold; return what its kernel has then.
+
+    The last exception is kept for the reader, with all that its functions held, until
+    there is another one.
+    """
+    (kernel,) = page.lab.kernels()
+    assert "ZeroDivisionError" in page.say("1 / 0")
+    threads = page.say(STOP).split()
+    return {"threads": threads, "has open": holds(kernel), "left": gone(page.lab)}
+
+
+def gone(lab):
+    """What is left after a while: nothing, or what it is."""
+    try:
+        until(lambda: lab.left_behind() == [], GONE_S)
+    except AssertionError:
+        return lab.left_behind()
+    return []
+
+
+def shows_its_pictures(page, name):
+    assert page.ask("pictures()") == pictures_of(name) > 0
+
+
+def runs_well(page, name):
+    """Run all cells, look at each picture; return how long each cell took."""
+    seconds = page.run_all()
+    print(f"all cells ran: {sum(seconds.values()):.0f} s")
+    assert page.ask("errors()") == []
+    assert page.ask("complaints()") == []
+    shows_its_pictures(page, name)
+    if is_live(name):
+        assert page.ask("seen()")["frames"] > MOVES, "the live picture stands still"
+    assert gone(page.lab) == []
+    return seconds
+
+
+def is_readable_in_both_themes(page, name):
+    for theme in ("Dark", "Light"):
+        page.theme(theme)
+        page.ask("show(netlab.central())")
+        keep(page.tab, name, theme.lower())
+
+
+def long_cells(seconds):
+    """The first cell that takes long, and in the long test the longest one, too."""
+    seconds = {cell: took for cell, took in seconds.items() if cell > 0}  # imports
+    longest = max(seconds, key=seconds.__getitem__)
+    first = [cell for cell, took in seconds.items() if took >= LONG_S][:1] or [longest]
+    return sorted({*first, longest}) if ALL else first
+
+
+def is_interrupted(page, name, cell, took):
+    """Interrupt a cell in its middle: it says so, and the cells behind it wait.
+
+    Where the browser has much to draw its page lags behind the kernel, and it is a
+    later cell that is interrupted.
+    """
+    page.run_until_in(cell, took / 4)  # it may be quicker than it was
+    page.interrupt()
+    (error,) = page.ask("errors()")
+    assert error["name"] == "KeyboardInterrupt", error["text"]
+    assert error["cell"] >= cell
+    page.ask(f"show({error['cell']})")
+    keep(page.tab, name, f"interrupted-{error['cell']}")
+
+
+def is_restarted_while_servers_run(page, name):
+    assert page.say(SERVERS) == ""
+    before = page.lab.kernels()
+    until(lambda: len(page.lab.left_behind()) == 11)  # two hosts, eight workers, a load
+    page.restart()
+    until(lambda: page.ask("idle()") and page.lab.kernels() != before)
+    assert gone(page.lab) == []
+    keep(page.tab, name, "restarted")
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_runs_twice_without_error_and_leaves_nothing(jupyterlab, tab, name):
-    address, jupyter = jupyterlab
-    tab.goto(f"{address}/lab/tree/notebooks/{name}?token={TOKEN}&reset")
-    tab.wait_for_function(IDLE, timeout=PATIENCE_MS)
-    first, second = run_all(tab), run_all(tab)
-    assert first == second
-    assert first["errors"] == []
-    assert first["pictures"] >= 1
-    assert left_behind(jupyter) == []
-    if folder := os.environ.get("NETLAB_SCREENSHOTS"):
-        tab.screenshot(path=str(Path(folder) / f"{Path(name).stem}.png"))
+def test_a_page_runs_and_is_interrupted_and_restarted(jupyterlab, tab, name):
+    page = Page(jupyterlab, tab, name)
+    shows_its_pictures(page, name)  # as they were saved, in a page that nobody trusts
+    for _ in range(RUNS):
+        seconds = runs_well(page, name)
+    is_readable_in_both_themes(page, name)
+    first = rests(page)
+    assert first["left"] == []
+    for cell in long_cells(seconds):
+        is_interrupted(page, name, cell, seconds[cell])
+        assert rests(page) == first
+    is_restarted_while_servers_run(page, name)
+    runs_well(page, name)
+    keep(page.tab, name, "again")
+    page.ask("shutDown()")
+    until(lambda: page.lab.processes() == [], GONE_S)

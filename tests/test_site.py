@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_browser import CHROMIUM, FLAGS
+from tests.jupyterlab import CHROMIUM, FLAGS
 from tests.test_pages import PAGES, html_of
 from tools import build_site
 
