@@ -782,3 +782,25 @@ def test_an_interrupt_at_any_moment_of_the_start_leaves_no_process():
         timeout=BOUND_S * 3,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+DROPPED = """
+import signal, socket, time
+from netlab.kernel.child import Module
+
+ours, theirs = socket.socketpair()
+module = Module("netlab.load.process", theirs.fileno())
+wait = module._process.wait
+module._process.wait = lambda: (signal.raise_signal(signal.SIGINT), wait())
+try:
+    del module  # its finalizer is interrupted
+    time.sleep(20)
+except KeyboardInterrupt:
+    print("interrupted")
+ours.close()
+theirs.close()
+"""
+
+
+def test_an_interrupt_that_comes_while_a_process_is_dropped_is_not_lost(fresh):
+    assert fresh(DROPPED) == ["interrupted"]

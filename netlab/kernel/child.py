@@ -7,11 +7,12 @@ process that nobody holds, and only the main thread is ever interrupted. A termi
 Jupyter interrupt a whole process group: also a child that is not yet able to ignore it.
 
 Decision. `Module` runs `python -m MODULE N`, N being a descriptor to talk over, in this
-interpreter or in another that is given (`interpreters`). Its
-standard error goes to a file without a name, so that its last line can be quoted. An
-interrupt waits until the process is made and held, or killed and buried. The process
-has a group of its own: what is done to it, its parent decides. What may not be put
-here: what is said over the descriptor.
+interpreter or in another that is given (`interpreters`). Its standard error goes to a
+file without a name, so that its last line can be quoted. An interrupt waits until the
+process is made and held, or killed and buried; and as Python throws away what a
+finalizer raises, one that came there is sent again. The process has a group of its own:
+what is done to it, its parent decides. What may not be put here: what is said over the
+descriptor.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, Any
 
 from netlab.kernel.interpreters import Interpreter
 
+AGAIN_S = 0.05  # long enough for a finalizer to be over
 PACKAGE_PARENT = Path(__file__).parents[2]
 
 
@@ -51,7 +53,7 @@ class Module:
                 command = ["-m", name, str(control)]
                 passed = [control, *descriptors]
                 self._process = _start(command, passed, interpreter, errors)
-                self._finalizer = weakref.finalize(self, _end, self._process, errors)
+                self._finalizer = finalized(self, _end, self._process, errors)
         except BaseException:
             if not hasattr(self, "_finalizer"):
                 errors.close()
@@ -97,6 +99,25 @@ def interrupts_held_back() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
         if came and callable(before):
             before(*came[0])
+
+
+def finalized(
+    owner: object, function: Callable[..., None], *arguments: Any
+) -> weakref.finalize:
+    """Return a finalizer in which no interrupt is lost: one is sent again later.
+
+    As when it is called, so when nobody holds `owner` any more.
+    """
+
+    def finish() -> None:
+        try:
+            function(*arguments)
+        except KeyboardInterrupt:
+            again = threading.Timer(AGAIN_S, signal.raise_signal, [signal.SIGINT])
+            again.daemon = True
+            again.start()
+
+    return weakref.finalize(owner, finish)
 
 
 def _start(

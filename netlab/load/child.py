@@ -13,13 +13,12 @@ import select
 import socket
 import sys
 import time
-import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import psutil
 
-from netlab.kernel.child import Module, interrupts_held_back
+from netlab.kernel.child import Module, finalized, interrupts_held_back
 
 START_TIMEOUT_S = 30.0  # a Python that imports NumPy and Numba, on a busy machine
 COMPILE_TIMEOUT_S = 120.0  # compiling takes below 15 s on an idle one
@@ -41,7 +40,7 @@ class Child:
         try:
             with theirs, interrupts_held_back():
                 self._process = Module("netlab.load.process", theirs.fileno())
-                self._finalizer = weakref.finalize(self, _end, self._process, ours)
+                self._finalizer = finalized(self, _end, self._process, ours)
             self.report(START_TIMEOUT_S)
             self.report(COMPILE_TIMEOUT_S, _Patience(self.pid).look)
         except BaseException:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import os
 import socket
-import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +26,7 @@ import numpy as np
 from netlab import counters
 from netlab.kernel import threads
 from netlab.kernel.addresses import Address
-from netlab.kernel.child import Module, interrupts_held_back
+from netlab.kernel.child import Module, finalized, interrupts_held_back
 from netlab.server import logs
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class ServerElsewhere:
         with ours, theirs, interrupts_held_back():
             self._process = Module(PROCESS, theirs.fileno(), (), interpreter)
             self._control = Connection(os.dup(ours.fileno()))
-            self._finalizer = weakref.finalize(self, _end, self._process, self._control)
+            self._finalizer = finalized(self, _end, self._process, self._control)
         try:
             self._said = self._ask(settings)
         except BaseException:

@@ -10,10 +10,9 @@ import json
 import select
 import signal
 import socket
-import weakref
 from typing import Any
 
-from netlab.kernel.child import Module, interrupts_held_back
+from netlab.kernel.child import Module, finalized, interrupts_held_back
 
 START_S = 30.0  # a Python that imports NumPy, on a busy machine
 MESSAGE_BYTES = 1 << 16
@@ -28,7 +27,7 @@ class Partner:
         try:
             with theirs, interrupts_held_back():
                 self._process = Module(module, theirs.fileno())
-                self._finalizer = weakref.finalize(self, _end, self._process, ours)
+                self._finalizer = finalized(self, _end, self._process, ours)
         except BaseException:
             ours.close()
             raise
