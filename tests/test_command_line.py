@@ -394,12 +394,12 @@ def names(pid):
         return {open_text(f"{task.path}/comm").decode().strip() for task in tasks}
 
 
-def commands(group):
-    """The command lines of all processes of a group."""
+def commands(session):
+    """The command lines of all processes of a session."""
     found = b""
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(ProcessLookupError):
-            if os.getpgid(int(pid)) == group:
+            if os.getsid(int(pid)) == session:
                 found += open_text(f"/proc/{pid}/cmdline")
     return found
 
