@@ -15,6 +15,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import signal
 import sys
 import time
 from typing import Any
@@ -103,6 +104,7 @@ def load_for_ever(engine: str) -> None:
 
 def main(settings: dict[str, Any]) -> None:
     """Be the process."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored behind a "&"
     load_for_ever(settings.get("engine", "python"))
     before = holdings()
     found = serve(settings)

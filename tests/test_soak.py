@@ -107,7 +107,9 @@ def test_a_server_that_loses_an_answer_is_found(short, monkeypatch):
     reply, lost = Connection.reply, []
 
     def reply_or_hang_up(connection):
-        if connection.owner.tally.requests > 100 and not lost:
+        if (
+            connection.owner.tally.requests > 100 and len(lost) < 9
+        ):  # who vanishes is no loss
             lost.append(connection.inbox)
             connection.socket.shutdown(socket.SHUT_RDWR)
         reply(connection)
