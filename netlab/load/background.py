@@ -21,6 +21,7 @@ import contextlib
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -101,6 +102,7 @@ class Background:
         except Exception as error:
             self._error = self._error or error
         finally:
+            _forget_locals(self._error)
             self._over.set()
 
     def _fire(self, target: Target) -> None:
@@ -110,3 +112,13 @@ class Background:
         except Exception as error:
             self._error = error
         self._ended(None if self._cancelled else self._error)
+
+
+def _forget_locals(error: BaseException | None) -> None:
+    """Let go of what an error's functions held: the load's memory, its descriptors.
+
+    The error is kept for whoever waits, who may hold this load for long.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
