@@ -49,7 +49,8 @@ def test_the_map_names_every_page_in_its_order(site):
 def test_a_page_has_all_its_pictures(site, path):
     wanted = sum(html.count("<img ") for html in html_of(path))
     text = (site / "notebooks" / f"{path.stem}.html").read_text()
-    assert text.count('src="data:image/png;base64,') == wanted > 0
+    assert len(re.findall('src="data:image/(?:png|svg[+]xml);base64,', text)) == wanted
+    assert wanted > 0
 
 
 @page
