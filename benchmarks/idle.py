@@ -23,7 +23,7 @@ from benchmarks.running import Missing, Running
 from benchmarks.settings import chosen
 from netlab.kernel.limits import descriptor_limits
 
-OWN = 256  # descriptors for Python, the server and the load
+OWN = 512  # descriptors for Python, the load, and what a server leaves to its process
 WARM_UP = 100
 TIMEOUT_S = 300.0
 

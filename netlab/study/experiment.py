@@ -39,7 +39,7 @@ SERVER_FIELDS = {one.name for one in fields(ServerSettings)}
 LOAD_FIELDS = {one.name for one in fields(LoadSettings)}
 AnyServer = Server | ServerElsewhere
 Meanwhile = Callable[[Any], contextlib.AbstractContextManager[Any]]  # of AnyServer
-OWN_DESCRIPTORS = 256  # what a notebook's kernel and the server itself have open
+OWN_DESCRIPTORS = 512  # of this process, and what a server leaves to it (server.bounds)
 
 
 def run(
