@@ -42,7 +42,7 @@ from netlab.records import columns
 CONNECTIONS_LIMIT = 1 << 20
 REQUESTS_LIMIT = 1 << 22  # rows of the request log: 270 MB, used as they are written
 AT_ONCE_LIMIT = 1 << 16
-OWN_DESCRIPTORS = 512  # of this process, and what a server leaves to it (server.bounds)
+OWN_DESCRIPTORS = 64  # that the load's process needs for itself
 TIMEOUT_LIMIT_S = 86_400  # a day
 SEED_LIMIT = (1 << 63) - 1
 SPREAD = 0.01  # left free: how many arrivals there are may be by chance
