@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from benchmarks import accounts
 from reliability.attacks_kinds import Going
 from reliability.results import Broken
-from reliability.served import Served, lives, until
+from reliability.served import Served, kernel_kb, lives, until
 from reliability.trial import is_free
 
 LEAVE_S = 10.0  # an attacker that ends closes all that it had
-SOCKETS, PAGE_KB = "/proc/net/sockstat", 4
 
 
 @contextlib.contextmanager
@@ -74,14 +72,6 @@ class Watch:
 def own_kb(served: Served) -> int:
     """Return the memory that a server's processes alone have, in kB."""
     return accounts.memory_bytes(served.pid) // 1000
-
-
-def kernel_kb() -> int:
-    """Return what all TCP sockets of this machine hold, in kB."""
-    line = next(
-        line for line in Path(SOCKETS).read_text().splitlines() if line[:4] == "TCP:"
-    )
-    return int(line.split()[-1]) * PAGE_KB
 
 
 def per(whole: float, count: int) -> float | None:

@@ -13,10 +13,9 @@ import socket
 import struct
 import time
 from collections import Counter
-from pathlib import Path
 
 from reliability.asking import get, read_answer
-from reliability.served import PATIENCE_S, WORKERS, Served, until
+from reliability.served import PATIENCE_S, WORKERS, Served, kernel_kb, until
 from reliability.trial import Trial, resting
 
 BIG = 8_000_000  # bytes of an answer that no socket's buffer holds
@@ -123,7 +122,7 @@ def reads_nothing(trial: Trial) -> str:
         trial.serve(client_timeout_s=LIMIT_S) as (served, _),
         contextlib.ExitStack() as stack,
     ):
-        before, kernel = served.memory_kb(), of_the_kernel_kb()
+        before, kernel = served.memory_kb(), kernel_kb()
         asked = get(f"/bytes/{BIG}") * PIPELINED
         clients = [
             stack.enter_context(client_of(served, asked, small=True))
@@ -131,7 +130,7 @@ def reads_nothing(trial: Trial) -> str:
         ]
         until(lambda: served.count("partial_writes") >= trial.tries, "all stalled")
         each_kb = max(0.0, (served.memory_kb() - before) / trial.tries)
-        buffers_kb = max(0.0, (of_the_kernel_kb() - kernel) / trial.tries)
+        buffers_kb = max(0.0, (kernel_kb() - kernel) / trial.tries)
         took_s = seconds_until_closed(served, clients)
     trial.require(each_kb < STALLED_KB, f"{each_kb:.0f} kB for each stalled client")
     trial.require(took_s < LIMIT_S + LATE_S, f"closed after {took_s:.1f} s only")
@@ -139,12 +138,6 @@ def reads_nothing(trial: Trial) -> str:
         f"{each_kb:.0f} kB of the server's memory for each, and {buffers_kb:,.0f} kB "
         f"of socket buffers; closed after {took_s:.1f} s (limit {LIMIT_S} s)"
     )
-
-
-def of_the_kernel_kb() -> int:
-    """Return the memory of all TCP sockets of this network namespace, in kB."""
-    line = Path("/proc/net/sockstat").read_text().partition("TCP:")[2].splitlines()[0]
-    return 4 * int(line.split()[-1])  # pages
 
 
 def byte_by_byte(trial: Trial) -> str:

@@ -42,6 +42,7 @@ KINDS: dict[str, dict[str, Any]] = {
     },
 }
 WORKERS = 2
+PAGE_KB = resource.getpagesize() // 1024
 
 
 def until(condition: Callable[[], Any], what: str, bound_s: float = PATIENCE_S) -> Any:
@@ -60,6 +61,12 @@ def lives(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def kernel_kb() -> int:
+    """Return what all TCP sockets of this network namespace hold, in kB."""
+    sockets = Path("/proc/net/sockstat").read_text().partition("TCP:")[2]
+    return PAGE_KB * int(sockets.splitlines()[0].split()[-1])
 
 
 class Served:

@@ -14,7 +14,8 @@ stop. The loops of a server stand in line (`line`) for their first accept.
 
 Cost. A client that says nothing would keep its worker for ever, so after PATIENCE_S of
 silence the loop ends it: the worker then reads its end. One that says a byte now and
-then stays; nobody else is served by that worker meanwhile.
+then is ended by the worker's clock (`bounds`); nobody else is served by that worker
+meanwhile.
 
 Known limits. There is one listener, since a thread sleeps in one accept. The last step
 into the kernel cannot be seen: a thread that loses its CPU just there, for LOOK_S,

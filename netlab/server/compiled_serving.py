@@ -67,16 +67,13 @@ def serve(own: Own, fd: int) -> None:
         welcome(own, fd)
     connection["turn"] = counters_of(own)["turns"]
     before, row = connection["stage"], counters_of(own)
-    done = row["requests"] + row["bytes_out"]
+    earlier = row["requests"] + row["bytes_out"]
     after = compiled_connection.serve(own, fd)
     if after < 0:
         row["resets"] += 1
         after = CLOSED
-    if after != before or row["requests"] + row["bytes_out"] > done:
-        after = timed(own, fd, after, True)
-    else:
-        after = timed(own, fd, after, False)
-    connection["stage"] = after
+    done = after != before or row["requests"] + row["bytes_out"] > earlier
+    after = connection["stage"] = timed(own, fd, after, done)
     if after == CLOSED:
         close(own, fd)
     elif own["shares_clients"] != 0 and after != MORE:

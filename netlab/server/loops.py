@@ -16,8 +16,9 @@ Decision. What a strategy says of waiting is data (`Watching`), because two engi
 a printed table read it. A loop has verbs for descriptors (add, change, remove, forget,
 wait) with epoll's bits for the events, and verbs for a listener (watch, unwatch, arm,
 accept), which the ways to wait honour each in its own manner. `wait` has no timeout
-unless a worker rests or has more to answer: a finite timeout makes epoll queue its
-waiters in another order and hides who would have been first.
+unless a worker rests, has more to answer, or has a client whose time is running
+(`bounds`): a finite timeout makes epoll queue its waiters in another order and hides
+who would have been first.
 
 `forget` is for a descriptor that is closed next. epoll needs no system call for
 that, as the last close of a socket removes it; select must drop it from its

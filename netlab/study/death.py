@@ -32,6 +32,7 @@ from netlab.checks import whole_number
 from netlab.kernel import limits
 from netlab.load.progress import bar
 from netlab.server.server import Server
+from netlab.study.experiment import OWN_DESCRIPTORS
 from netlab.study.found import Found
 from netlab.study.interleave import Point, in_blocks
 from netlab.study.orders import possible
@@ -44,7 +45,6 @@ CLIENTS, CLIENTS_LIMIT = 200, 2000
 SPIN_US, PIPELINED = 100_000, 8  # a worker's time between two accepts: 0.8 s
 TRIES = 100  # that a hash leaves one of two workers out: 2 to the power of -99
 BUSY_S, ANSWER_S = 5.0, 20.0
-OWN_DESCRIPTORS = 512  # of this process, and what a server leaves to it (server.bounds)
 ASK = b"GET / HTTP/1.1\r\nHost: netlab\r\n\r\n"
 SPIN = b"GET /spin/%d HTTP/1.1\r\nHost: netlab\r\n\r\n" % SPIN_US
 RESET, ANSWERED, NEITHER = "reset", "answered", "neither"
